@@ -1,0 +1,1 @@
+"""What a training job is, and everything that makes it run. Start reading at `domain/lifecycle.py`."""

@@ -1,0 +1,1 @@
+"""HTTP and GraphQL, nothing else: it reads the database and issues commands."""
