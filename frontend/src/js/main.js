@@ -1,0 +1,2 @@
+import * as session from "./session.js";
+await session.begin();
