@@ -1,4 +1,4 @@
-"""Real servers as children of this process; none of them outlives it, not even a kill -9."""
+"""What the launcher brings along: a real Valkey, and children that never outlive it."""
 
 import ctypes
 import os
