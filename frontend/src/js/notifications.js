@@ -1,0 +1,147 @@
+// The bell: how many notifications are unread, the newest of them, and marking them read.
+
+import { graphql, poll as ask } from "./api.js";
+import { announce, attribute, clone, icon, part, text } from "./dom.js";
+import { MARK_READ, NOTIFICATIONS, UNREAD } from "./documents.js";
+import { ago, localTime } from "./format.js";
+import { poll } from "./poll.js";
+import * as session from "./session.js";
+import { toast } from "./toasts.js";
+
+const EVERY_MS = 30_000;
+const ICONS = {
+  JOB_STARTED: "running",
+  JOB_COMPLETED: "completed",
+  JOB_FAILED: "failed",
+  JOB_CANCELLED: "cancelled",
+  RELEASE_SLOW: "warning",
+};
+
+let count = 0;
+let stop = new AbortController();
+
+export function beginNotifications({ navigate }) {
+  const bell = part(document, "bell");
+  const button = part(bell, "bell-button");
+  button.addEventListener("click", () => (part(bell, "notifications").hidden ? open(navigate) : close()));
+  part(bell, "mark-all").addEventListener("click", () => markRead(unreadIds()));
+  bell.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    close();
+    button.focus();
+  });
+  document.addEventListener("click", (event) => bell.contains(event.target) || close());
+  document.addEventListener("focusin", (event) => bell.contains(event.target) || close());
+  session.onSessionChange(watch);
+  watch();
+}
+
+/** Asks for the count now: something just happened that a notification tells of. */
+export async function refreshUnread() {
+  if (session.token() === null) return;
+  try {
+    show((await ask(UNREAD)).viewer.unreadNotifications);
+  } catch {
+    // The regular question, or the view's own, will say what is wrong.
+  }
+}
+
+function watch() {
+  stop.abort();
+  stop = new AbortController();
+  const { signal } = stop;
+  close();
+  part(document, "bell").hidden = session.token() === null;
+  if (session.token() === null) return;
+  poll(async () => show((await ask(UNREAD, {}, { signal })).viewer.unreadNotifications), {
+    signal,
+    every: EVERY_MS,
+  }).catch(() => {});
+}
+
+function show(unread) {
+  const button = part(document, "bell-button");
+  if (unread > count) announce(`${unread} unread notifications`);
+  count = unread;
+  const words = unread === 1 ? "1 unread" : `${unread} unread`;
+  attribute(button, "aria-label", unread ? `Notifications, ${words}` : "Notifications");
+  text(part(document, "unread"), unread > 99 ? "99+" : String(unread));
+  part(document, "unread").hidden = unread === 0;
+  part(document, "mark-all").hidden = unread === 0;
+}
+
+async function open(navigate) {
+  const panel = part(document, "notifications");
+  panel.hidden = false;
+  attribute(part(document, "bell-button"), "aria-expanded", "true");
+  say("Loading…");
+  try {
+    const { viewer, notifications } = await graphql(NOTIFICATIONS);
+    show(viewer.unreadNotifications);
+    say(notifications.nodes.length ? "" : "Nothing yet. You will be told here when a job starts and ends.");
+    part(panel, "notification-list").replaceChildren(...notifications.nodes.map((note) => row(note, navigate)));
+  } catch (error) {
+    say(`They could not be loaded. ${error.message}`);
+  }
+}
+
+function close() {
+  part(document, "notifications").hidden = true;
+  attribute(part(document, "bell-button"), "aria-expanded", "false");
+}
+
+function say(words) {
+  const note = part(document, "notifications-note");
+  text(note, words);
+  note.hidden = !words;
+}
+
+function row(note, navigate) {
+  const node = clone("note");
+  node.dataset.id = note.id;
+  node.dataset.kind = ICONS[note.type] ?? "info";
+  node.classList.toggle("is-unread", note.readAt === null);
+  icon(node, ICONS[note.type] ?? "info");
+  const link = part(node, "note-link");
+  text(link, note.title);
+  if (note.actionUrl.startsWith("/training/jobs/")) link.href = note.actionUrl;
+  link.addEventListener("click", (event) => {
+    if (note.readAt === null) markRead([note.id]);
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    close();
+    navigate(link.href);
+  });
+  text(part(node, "note-text"), note.message);
+  text(part(node, "note-time"), ago(note.createdAt));
+  part(node, "note-time").title = localTime(note.createdAt);
+  part(node, "note-time").dateTime = note.createdAt;
+  const read = part(node, "note-read");
+  attribute(read, "aria-label", `Mark “${note.title}” read`);
+  read.hidden = note.readAt !== null;
+  read.addEventListener("click", () => {
+    part(document, "bell-button").focus();
+    markRead([note.id]);
+  });
+  return node;
+}
+
+function unreadIds() {
+  return [...document.querySelectorAll(".note.is-unread")].map(({ dataset }) => dataset.id);
+}
+
+async function markRead(ids) {
+  if (!ids.length) return;
+  try {
+    const { markNotificationsRead: result } = await graphql(MARK_READ, { ids });
+    if (!result.viewer) throw new Error(result.message);
+    for (const id of ids) {
+      const node = document.querySelector(`.note[data-id="${CSS.escape(id)}"]`);
+      node?.classList.remove("is-unread");
+      if (node) part(node, "note-read").hidden = true;
+    }
+    show(result.viewer.unreadNotifications);
+  } catch (error) {
+    toast(`Not marked read. ${error.message}`, { kind: "failed" });
+  }
+}

@@ -1,0 +1,37 @@
+// Tabs as the ARIA practices have them: one stop for Tab, arrows between, Home and End; the choice stands in the address.
+
+import { attribute } from "./dom.js";
+
+/** Calls `onShow(name)` for the tab shown first and for every later choice. Names come from ids `tab-{name}`. */
+export function wireTabs(root, onShow) {
+  const tabs = [...root.querySelectorAll('[role="tab"]')];
+  const nameOf = (tab) => tab.id.slice("tab-".length);
+
+  const show = (chosen, { remember = true } = {}) => {
+    for (const tab of tabs) {
+      attribute(tab, "aria-selected", String(tab === chosen));
+      tab.tabIndex = tab === chosen ? 0 : -1;
+      root.querySelector(`#${tab.getAttribute("aria-controls")}`).hidden = tab !== chosen;
+    }
+    if (remember) {
+      const url = new URL(location.href);
+      if (chosen === tabs[0]) url.searchParams.delete("tab");
+      else url.searchParams.set("tab", nameOf(chosen));
+      history.replaceState(history.state, "", url);
+    }
+    onShow(nameOf(chosen));
+  };
+
+  for (const [i, tab] of tabs.entries()) {
+    tab.addEventListener("click", () => show(tab));
+    tab.addEventListener("keydown", ({ key }) => {
+      const next = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: -1 }[key];
+      if (next === undefined) return;
+      const target = tabs.at(next % tabs.length);
+      target.focus();
+      show(target);
+    });
+  }
+  const asked = new URL(location.href).searchParams.get("tab");
+  show(tabs.find((tab) => nameOf(tab) === asked) ?? tabs[0], { remember: false });
+}

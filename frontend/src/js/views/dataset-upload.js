@@ -1,0 +1,74 @@
+// Choose or drop a file: ask for a signed address, PUT the file there, have it checked, hand the dataset on.
+
+import { graphql } from "../api.js";
+import { COMPLETE_UPLOAD, CREATE_UPLOAD } from "../documents.js";
+import { announce, meter, part, text } from "../dom.js";
+import { bytes, count, percent } from "../format.js";
+import { toast } from "../toasts.js";
+import { datasetName, putFile } from "../upload.js";
+
+/** Calls `onDataset(dataset)` when a file was uploaded and checked, be it READY or INVALID. */
+export function wireUpload(root, { signal, onDataset }) {
+  const input = part(root, "file");
+  const drop = part(root, "drop");
+  let stop = null;
+
+  const take = async (file) => {
+    if (!file || stop) return;
+    stop = new AbortController();
+    say(root, "");
+    part(root, "upload").hidden = false;
+    try {
+      const dataset = await upload(root, file, AbortSignal.any([signal, stop.signal]));
+      onDataset(dataset);
+      if (dataset.status === "READY") toast(`“${dataset.name}” is ready: ${count(dataset.totalTrainingPairs)} pairs`);
+      else say(root, `“${dataset.name}” cannot be used. ${dataset.errorMessage ?? "The file was not accepted."}`);
+    } catch (error) {
+      if (error.name !== "AbortError") say(root, error.message);
+      else if (!signal.aborted) announce("Upload stopped");
+    } finally {
+      stop = null;
+      input.value = "";
+      part(root, "upload").hidden = true;
+    }
+  };
+
+  input.addEventListener("change", () => take(input.files[0]));
+  part(root, "upload-cancel").addEventListener("click", () => stop?.abort());
+  drop.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    take(event.dataTransfer.files[0]);
+  });
+}
+
+async function upload(root, file, signal) {
+  const show = (sent) => {
+    meter(part(root, "upload-bar"), sent);
+    text(part(root, "upload-state"), sent < 100 ? percent(sent) : "Checking each line…");
+  };
+  text(part(root, "upload-name"), `${file.name}, ${bytes(file.size)}`);
+  show(0);
+  const wish = { name: datasetName(file.name), fileName: file.name, sizeBytes: file.size };
+  const { createDatasetUpload: slot } = await graphql(CREATE_UPLOAD, { input: wish }, { signal });
+  if (!slot.dataset) throw new Error(refusal(slot));
+  await putFile(slot.uploadUrl, file, { onProgress: show, signal });
+  show(100);
+  const { completeDatasetUpload: result } = await graphql(COMPLETE_UPLOAD, { id: slot.dataset.id }, { signal });
+  if (!result.dataset) throw new Error(refusal(result));
+  return result.dataset;
+}
+
+function refusal({ message, fields }) {
+  return fields?.length ? fields.map((flaw) => `${flaw.path}: ${flaw.message}`).join(" ") : message;
+}
+
+function say(root, words) {
+  text(part(root, "upload-error"), words);
+  part(root, "upload-error").hidden = !words;
+}

@@ -1,0 +1,285 @@
+// A new job: dataset, preset, hyperparameters, GPUs; what it would cost, live; start.
+
+import { graphql } from "../api.js";
+import { hideAway, showAway } from "../away.js";
+import { attribute, clone, fill, part, text } from "../dom.js";
+import { CREATE_JOB, ESTIMATE_COST, FORM_OPTIONS, JOB_SETTINGS } from "../documents.js";
+import { count, exact, gpus, money, roughHours } from "../format.js";
+import { poll } from "../poll.js";
+import { toast } from "../toasts.js";
+import { freshKey, HYPERPARAMETERS, trainingInput } from "../training-input.js";
+import { wireUpload } from "./dataset-upload.js";
+
+const DEBOUNCE_MS = 250;
+
+export async function mountJobForm({ root, url, signal, navigate }) {
+  document.title = "New job · lora-pipeline";
+  root.append(clone("loading"));
+  let options;
+  let settings = null;
+  const load = async () => {
+    const from = url.searchParams.get("from");
+    options = await graphql(FORM_OPTIONS, {}, { signal });
+    settings = from && (await graphql(JOB_SETTINGS, { id: from }, { signal })).job;
+    return false;
+  };
+  await poll(load, { signal, onAway: showAway, onBack: hideAway });
+  if (signal.aborted) return;
+  root.replaceChildren(clone("job-form"));
+  const form = new JobForm(root, options, { signal, navigate });
+  form.begin(settings);
+  root.querySelector("h1").focus({ preventScroll: true });
+}
+
+class JobForm {
+  constructor(root, { datasets, presets, gpuTypes }, { signal, navigate }) {
+    Object.assign(this, { root, presets, gpuTypes, signal, navigate });
+    this.datasets = [...datasets.nodes];
+    this.totalDatasets = datasets.totalCount;
+    this.serverFlaws = [];
+    this.asking = new AbortController();
+    this.attempt = { key: freshKey(), said: null };
+  }
+
+  begin(settings) {
+    const { root } = this;
+    drawHyperparameters(part(root, "hyperparameters"));
+    drawPresets(part(root, "presets"), this.presets, this.gpuTypes);
+    drawGpuTypes(part(root, "gpu-type"), this.gpuTypes);
+    if (settings && !this.datasets.some(({ id }) => id === settings.dataset.id)) this.datasets.push(settings.dataset);
+    const chosen = settings?.dataset.id ?? this.datasets.find(({ status }) => status === "READY")?.id;
+    this.drawDatasets(chosen);
+    this.fillFrom(settings ? { id: settings.presetId, ...settings, ...settings.gpuConfig } : this.presets[0]);
+
+    part(root, "presets").addEventListener("change", ({ target }) =>
+      this.fillFrom(this.presets.find(({ id }) => id === target.value)),
+    );
+    part(root, "form").addEventListener("input", ({ target }) => target.type !== "file" && this.changed(target));
+    part(root, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.start();
+    });
+    wireUpload(root, {
+      signal: this.signal,
+      onDataset: (dataset) => {
+        this.datasets = [dataset, ...this.datasets.filter(({ id }) => id !== dataset.id)];
+        this.drawDatasets(dataset.status === "READY" ? dataset.id : part(root, "dataset").value);
+        this.changed(part(root, "dataset"));
+      },
+    });
+    this.changed();
+  }
+
+  drawDatasets(chosen) {
+    const select = part(this.root, "dataset");
+    const items = this.datasets.map(({ id, name, status }) => {
+      const option = new Option(status === "READY" ? name : `${name} (${status.toLowerCase()})`, id);
+      option.disabled = status !== "READY";
+      return option;
+    });
+    select.replaceChildren(new Option(items.length ? "Choose…" : "There is none yet: upload one below", ""), ...items);
+    select.value = chosen ?? "";
+    if (select.selectedIndex < 0) select.value = "";
+  }
+
+  /** Takes over a preset's values, or those of the job that is run again. */
+  fillFrom({ id, hyperparameters, gpuType, numGpus }) {
+    const { root } = this;
+    for (const radio of root.querySelectorAll('input[name="preset"]')) radio.checked = radio.value === id;
+    for (const { name } of HYPERPARAMETERS) {
+      const value = hyperparameters[name];
+      root.querySelector(`#field-${name}`).value = typeof value === "number" ? exact(value) : value;
+    }
+    const gpu = this.gpuTypes.find((type) => type.id === gpuType || type.name === gpuType);
+    if (gpu) part(root, "gpu-type").value = gpu.id;
+    part(root, "num-gpus").value = String(numGpus);
+    this.serverFlaws = [];
+    this.changed();
+  }
+
+  read() {
+    const { root } = this;
+    return trainingInput({
+      datasetId: part(root, "dataset").value,
+      presetId: root.querySelector('input[name="preset"]:checked')?.value,
+      gpuType: part(root, "gpu-type").value,
+      numGpus: part(root, "num-gpus").value,
+      ...Object.fromEntries(HYPERPARAMETERS.map(({ name }) => [name, root.querySelector(`#field-${name}`).value])),
+    });
+  }
+
+  /** Something was typed or chosen: what the API said of that field is out of date, and so is the estimate. */
+  changed(control) {
+    const path = control?.closest("[data-field]")?.dataset.field;
+    this.serverFlaws = this.serverFlaws.filter((flaw) => flaw.path !== path);
+    text(part(this.root, "form-error"), "");
+    part(this.root, "form-error").hidden = true;
+    this.drawHints();
+    const { input, flaws } = this.read();
+    this.drawFlaws([...flaws, ...this.serverFlaws]);
+    this.asking.abort();
+    if (!input.datasetId) return this.sayEstimate("Choose a dataset to see the price.");
+    if (flaws.length) return this.sayEstimate("Correct the marked fields to see the price.");
+    this.asking = new AbortController();
+    const signal = AbortSignal.any([this.signal, this.asking.signal]);
+    part(this.root, "estimate").setAttribute("aria-busy", "true");
+    const timer = setTimeout(() => this.estimate(input, signal), DEBOUNCE_MS);
+    signal.addEventListener("abort", () => clearTimeout(timer));
+  }
+
+  /** Asks for the price until it is answered; a newer question aborts this one, so the newest wins. */
+  async estimate(input, signal) {
+    const look = async () => {
+      const { estimateCost: result } = await graphql(ESTIMATE_COST, { input }, { signal });
+      this.serverFlaws = result.fields ?? datasetFlaw(result);
+      this.drawFlaws(this.serverFlaws);
+      if (result.__typename === "CostEstimate") this.drawEstimate(result);
+      else this.sayEstimate(result.fields ? "Correct the marked fields to see the price." : result.message);
+      return false;
+    };
+    try {
+      await poll(look, { signal, onAway: showAway, onBack: hideAway });
+    } catch (error) {
+      if (!signal.aborted) this.sayEstimate(`There is no estimate. ${error.message}`);
+    }
+  }
+
+  drawEstimate({ total, hourlyRate, durationHours, totalSteps }) {
+    attribute(part(this.root, "estimate"), "aria-busy", null);
+    part(this.root, "estimate-facts").hidden = false;
+    fill(this.root, {
+      "estimate-total": money(total),
+      "estimate-note": "expected for the whole job",
+      "estimate-rate": money(hourlyRate),
+      "estimate-time": roughHours(durationHours),
+      "estimate-steps": count(totalSteps),
+    });
+  }
+
+  sayEstimate(words) {
+    attribute(part(this.root, "estimate"), "aria-busy", null);
+    part(this.root, "estimate-facts").hidden = true;
+    fill(this.root, { "estimate-total": "–", "estimate-note": words });
+  }
+
+  drawHints() {
+    const { root } = this;
+    const dataset = this.datasets.find(({ id }) => id === part(root, "dataset").value);
+    const gpu = this.gpuTypes.find(({ id }) => id === part(root, "gpu-type").value);
+    const more = this.totalDatasets > 50 ? `The newest 50 of ${count(this.totalDatasets)} are listed.` : "";
+    fill(root, {
+      "dataset-hint": dataset
+        ? `${count(dataset.totalTrainingPairs)} pairs, ${count(dataset.totalTokens)} tokens`
+        : more,
+      "gpu-hint": gpu ? `${gpu.memoryGb} GB each, ${money(gpu.costPerGpuHour)} per GPU and hour` : "",
+      "num-gpus-hint": gpu ? (gpu.maxGpus === 1 ? "This type has one." : `From 1 to ${gpu.maxGpus}`) : "",
+    });
+  }
+
+  /** Marks each field that has a flaw and clears the rest; what belongs to no field is said at the button. */
+  drawFlaws(flaws) {
+    const homeless = new Set(flaws);
+    for (const field of this.root.querySelectorAll("[data-field]")) {
+      const own = flaws.filter(({ path }) => path === field.dataset.field);
+      own.forEach((flaw) => homeless.delete(flaw));
+      const error = part(field, "field-error");
+      const control = field.querySelector("input, select");
+      if (!error || !control) continue;
+      text(error, own.map(({ message }) => sentence(message)).join(" "));
+      error.hidden = own.length === 0;
+      attribute(control, "aria-invalid", own.length ? "true" : null);
+    }
+    if (homeless.size) this.sayError([...homeless].map(({ path, message }) => `${path}: ${message}`).join(" "));
+  }
+
+  sayError(words) {
+    text(part(this.root, "form-error"), words);
+    part(this.root, "form-error").hidden = false;
+  }
+
+  async start() {
+    const { input, flaws } = this.read();
+    if (!input.datasetId) flaws.push({ path: "datasetId", message: "choose a dataset, or upload one" });
+    if (flaws.length) return this.refuse(flaws);
+    const button = part(this.root, "start");
+    if (button.disabled) return;
+    button.disabled = true;
+    text(button, "Starting…");
+    try {
+      const { createJob: result } = await graphql(CREATE_JOB, { input: { ...input, idempotencyKey: this.key(input) } });
+      if (result.job) {
+        toast("Job created");
+        return this.navigate(`/training/jobs/${encodeURIComponent(result.job.id)}`);
+      }
+      this.serverFlaws = result.fields ?? datasetFlaw(result);
+      if (this.serverFlaws.length) this.refuse(this.serverFlaws);
+      else this.sayError(result.message);
+    } catch (error) {
+      this.sayError(`The job was not started. ${error.message} Pressing Start again is safe: it starts one job only.`);
+    }
+    button.disabled = false;
+    text(button, "Start training");
+  }
+
+  refuse(flaws) {
+    this.drawFlaws(flaws);
+    this.root.querySelector('[aria-invalid="true"]')?.focus();
+  }
+
+  /** The same key for the same intent, so that a lost answer and a second press still make one job. */
+  key(input) {
+    const said = JSON.stringify(input);
+    if (this.attempt.said !== null && this.attempt.said !== said) this.attempt = { key: freshKey(), said };
+    this.attempt.said = said;
+    return this.attempt.key;
+  }
+}
+
+function datasetFlaw({ __typename, message }) {
+  return __typename === "DatasetNotFound" || __typename === "DatasetNotReady" ? [{ path: "datasetId", message }] : [];
+}
+
+function drawHyperparameters(holder) {
+  const fields = HYPERPARAMETERS.map(({ name, label, kind, hint }) => {
+    const field = clone("field");
+    const input = field.querySelector("input");
+    const caption = field.querySelector("label");
+    field.dataset.field = `hyperparameters.${name}`;
+    field.classList.toggle("wide", kind === "text");
+    input.id = caption.htmlFor = `field-${name}`;
+    input.name = name;
+    if (kind !== "text") input.inputMode = kind === "whole" ? "numeric" : "text";
+    text(caption, label);
+    text(part(field, "hint"), hint);
+    part(field, "hint").id = `${name}-hint`;
+    part(field, "field-error").id = `${name}-error`;
+    attribute(input, "aria-describedby", `${name}-hint ${name}-error`);
+    return field;
+  });
+  holder.replaceChildren(...fields);
+}
+
+function drawPresets(holder, presets, gpuTypes) {
+  const cards = presets.map((preset) => {
+    const card = clone("preset");
+    const radio = card.querySelector("input");
+    radio.value = preset.id;
+    radio.id = card.querySelector("label").htmlFor = `preset-${preset.id}`;
+    const gpu = gpuTypes.find(({ id, name }) => id === preset.gpuType || name === preset.gpuType);
+    fill(card, {
+      name: preset.name,
+      description: preset.description,
+      summary: gpus({ gpuType: gpu?.name ?? preset.gpuType, numGpus: preset.numGpus }),
+    });
+    return card;
+  });
+  holder.replaceChildren(...cards);
+}
+
+function drawGpuTypes(select, gpuTypes) {
+  select.replaceChildren(...gpuTypes.map(({ id, name, costPerGpuHour }) => new Option(`${name}, ${money(costPerGpuHour)} / hour`, id)));
+}
+
+function sentence(words) {
+  return /[.!?]$/.test(words) ? words : `${words[0].toUpperCase()}${words.slice(1)}.`;
+}

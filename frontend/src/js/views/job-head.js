@@ -1,0 +1,111 @@
+// The upper part of the job page: status, callouts, progress, the four figures, the GPU bar.
+
+import { attribute, fill, icon, meter, part, text } from "../dom.js";
+import { ago, bytes, count, duration, gpus, localTime, loss, money, percent } from "../format.js";
+import { secondsLeft } from "../series.js";
+import { badge, isActive } from "../status.js";
+
+export function drawHead(root, job, points) {
+  document.title = `${isActive(job) ? `${percent(job.progress)} · ` : ""}${job.dataset.name} · lora-pipeline`;
+  fill(root, { title: job.dataset.name, stage: stage(job) });
+  badge(part(root, "status"), job.status);
+  part(root, "stale").hidden = !(job.stale && isActive(job));
+  const since = job.lastContactAt ? ` since ${ago(job.lastContactAt).replace(" ago", "")}` : "";
+  text(part(root, "stale-text"), `No contact with the cluster${since}`);
+  part(root, "cancel").hidden = !isActive(job);
+  text(part(root, "confirm-text"), warning(job));
+  if (!isActive(job) && part(root, "confirm").open) part(root, "confirm").close();
+
+  drawError(root, job);
+  drawRelease(root, job);
+  drawArtifact(root, job);
+  drawProgress(root, job, points);
+  drawFigures(root, job, points);
+  drawGpu(root, job, points);
+}
+
+/** What the job is doing, or waits for, in the server's words. */
+function stage({ status, stage, release }) {
+  if (status === "CANCELLED" || release === "RELEASING") return "";
+  return stage ? stage[0].toUpperCase() + stage.slice(1) : "";
+}
+
+function warning({ status, costs }) {
+  if (status === "QUEUED") return "It has not started, so it costs nothing. It cannot be resumed.";
+  return `Training stops and the GPUs are given back. The ${money(costs.current)} spent so far stay spent, and the job cannot be resumed.`;
+}
+
+function drawError(root, { status, errorMessage }) {
+  part(root, "error").hidden = status !== "FAILED";
+  text(part(root, "error-text"), errorMessage ?? "The cluster gave no reason.");
+}
+
+function drawRelease(root, { release, releasingSince, stage }) {
+  const callout = part(root, "release");
+  callout.hidden = release === "NONE";
+  if (callout.hidden) return;
+  const releasing = release === "RELEASING";
+  callout.dataset.kind = releasing ? "releasing" : "released";
+  icon(part(root, "release-icon"), releasing ? "warning" : "completed");
+  fill(root, {
+    "release-title": releasing ? "Releasing the GPUs" : "GPUs released",
+    "release-text": releasing
+      ? [stage, releasingSince && `Since ${localTime(releasingSince)} (${ago(releasingSince)}).`, "GPU time is charged until the cluster confirms."]
+          .filter(Boolean)
+          .join(" ")
+          .replace(/([^.…]) Since/, "$1. Since")
+      : "The cluster has confirmed that nothing of this job runs any more.",
+  });
+}
+
+function drawArtifact(root, { artifact }) {
+  part(root, "artifact").hidden = !artifact;
+  if (!artifact) return;
+  fill(root, {
+    "artifact-name": `The trained adapter is ready: ${artifact.name}, ${bytes(artifact.sizeBytes)}`,
+    "artifact-sum": `SHA-256 ${artifact.sha256}`,
+  });
+  attribute(part(root, "download"), "href", artifact.downloadUrl);
+}
+
+function drawProgress(root, job, points) {
+  const { currentEpoch, totalEpochs, currentStep, totalSteps, startedAt, completedAt } = job;
+  meter(part(root, "bar"), job.progress);
+  part(root, "bar").dataset.status = job.status.toLowerCase();
+  fill(root, {
+    progress: percent(job.progress),
+    epoch: `Epoch ${count(currentEpoch)} / ${count(totalEpochs)}`,
+    step: `Step ${count(currentStep)} / ${count(totalSteps)}`,
+  });
+  const left = job.status === "RUNNING" && !job.stale ? secondsLeft(points, job) : null;
+  const took = startedAt && completedAt ? (Date.parse(completedAt) - Date.parse(startedAt)) / 1000 : null;
+  text(part(root, "eta"), left !== null ? `${duration(left)} left` : took !== null ? `Ran for ${duration(took)}` : "");
+}
+
+function drawFigures(root, job, points) {
+  const { trainingLoss, validationLoss, throughput } = job.currentMetrics ?? {};
+  const validated = points.findLast((point) => point.validationLoss !== null);
+  const { estimatedTotal, current, final } = job.costs;
+  fill(root, {
+    "training-loss": loss(trainingLoss),
+    "training-note": points.length ? `at step ${count(points.at(-1).step)}` : "",
+    "validation-loss": loss(validationLoss),
+    "validation-note": validated ? `at step ${count(validated.step)}` : "",
+    throughput: count(throughput),
+    cost: money(final ?? current),
+    estimate: `Est. ${money(estimatedTotal)}`,
+  });
+}
+
+function drawGpu(root, job, points) {
+  const use = job.currentMetrics?.gpuUtilization ?? null;
+  fill(root, { "gpu-name": gpus(job.gpuConfig), "gpu-percent": percent(use) });
+  meter(part(root, "gpu-bar"), use);
+  part(root, "board").hidden = points.length === 0;
+  part(root, "waiting").hidden = points.length > 0;
+  part(root, "waiting").classList.toggle("over", !isActive(job));
+  text(
+    part(root, "waiting-text"),
+    isActive(job) ? "Waiting for first metrics from GPU cluster…" : "This job ended before its first metrics.",
+  );
+}

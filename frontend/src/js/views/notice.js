@@ -1,0 +1,24 @@
+// A page that is one sentence: not found, or something went wrong.
+
+import { clone, fill, part } from "../dom.js";
+
+export function notFound({ root }) {
+  notice(root, "Page not found", "There is nothing at this address.");
+}
+
+/** The API refused the question, or the page has a bug: say what it said and offer to ask again. */
+export function trouble({ root }, error, retry) {
+  if (!error.name || error.name !== "Error") console.error(error);
+  notice(root, "This page could not be shown", error.message, retry);
+}
+
+/** Replaces what `root` shows. */
+export function notice(root, title, words, retry) {
+  document.title = `${title} · lora-pipeline`;
+  const node = clone("notice");
+  fill(node, { title, text: words });
+  const button = part(node, "retry");
+  button.hidden = !retry;
+  if (retry) button.addEventListener("click", () => retry({ moveFocus: true }));
+  root.replaceChildren(node);
+}

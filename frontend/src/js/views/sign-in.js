@@ -1,0 +1,29 @@
+// What is shown while nobody is signed in. Signing in leads back to the address that was asked for.
+
+import { clone, part, text } from "../dom.js";
+import * as session from "../session.js";
+
+export function mountSignIn({ root, ended }) {
+  document.title = "Sign in · lora-pipeline";
+  root.append(clone("sign-in"));
+  text(
+    part(root, "reason"),
+    ended ? "Your session has ended. Sign in again to go on where you were." : "The training monitor needs a token to ask for your jobs.",
+  );
+  const input = root.querySelector("input");
+  part(root, "form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const problem = flaw(input.value.trim());
+    text(part(root, "error"), problem);
+    part(root, "error").hidden = !problem;
+    input.setAttribute("aria-invalid", String(Boolean(problem)));
+    if (problem) input.focus();
+    else session.signIn(input.value);
+  });
+}
+
+function flaw(value) {
+  if (!value) return "Paste the token that the command printed.";
+  if (/\s/.test(value)) return "A token has no spaces or line breaks. Paste only the token itself.";
+  return "";
+}
