@@ -1,7 +1,7 @@
 // One door to the GraphQL API. Three things can go wrong, and each has its own error:
 // the API is away (ask again later), nobody is signed in (any more), or it refused the question.
 
-import { signOut, token } from "./session.js";
+import { refuse, token } from "./session.js";
 
 const ENDPOINT = "/graphql";
 const DEADLINE_MS = 15_000;
@@ -55,7 +55,7 @@ async function send(url, options, signal) {
   signal?.throwIfAborted();
   if (response.status === 304 && earlier) return earlier.data;
   if (response.status === 401) {
-    if (token() === known) signOut();
+    if (token() === known) refuse();
     throw new SignedOut("The session has ended.");
   }
   if (response.status === 429 || response.status >= 500) {

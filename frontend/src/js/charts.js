@@ -173,7 +173,7 @@ function options(spec, width, onCursor, onZoom) {
   return {
     width,
     height: HEIGHT,
-    padding: [8, 10, 0, 0],
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     scales: { x: { time: false, range: steps }, y: { range: (_plot, min, max) => spec.range ?? heights(min, max) } },
     axes: [

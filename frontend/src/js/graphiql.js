@@ -47,7 +47,7 @@ async function ask(params, { headers = {} } = {}) {
     },
     body: JSON.stringify(params),
   });
-  if (response.status === 401 && !headers.Authorization) session.signOut();
+  if (response.status === 401 && !headers.Authorization) session.refuse();
   return response.json();
 }
 

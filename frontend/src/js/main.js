@@ -20,7 +20,6 @@ const ROUTES = [
 
 const main = document.getElementById("main");
 let leaving = new AbortController();
-let wasSignedIn = false;
 
 /** Goes to another address of the monitor. `keep` leaves the focus where it is: the same view, asked differently. */
 export function navigate(address, { replace = false, keep = false, state = null } = {}) {
@@ -42,8 +41,7 @@ async function mount({ moveFocus = false } = {}) {
   const root = document.createElement("div");
   root.className = "view";
   main.replaceChildren(root);
-  const context = { root, url, signal, navigate, parameters, ended: wasSignedIn && !signedIn };
-  if (signedIn) wasSignedIn = true;
+  const context = { root, url, signal, navigate, parameters };
   const mounted = view(context);
   if (moveFocus) arrive();
   try {
@@ -82,7 +80,7 @@ await session.begin();
 document.addEventListener("click", follow);
 addEventListener("popstate", () => mount({ moveFocus: true }));
 addEventListener("hashchange", () => session.begin());
-part(document, "sign-out").addEventListener("click", () => session.signOut({ everywhere: true }));
+part(document, "sign-out").addEventListener("click", () => session.signOut());
 session.onSessionChange(() => mount({ moveFocus: true }));
 beginNotifications({ navigate });
 mount();

@@ -24,9 +24,12 @@ export function beginNotifications({ navigate }) {
   const bell = part(document, "bell");
   const button = part(bell, "bell-button");
   button.addEventListener("click", () => (part(bell, "notifications").hidden ? open(navigate) : close()));
-  part(bell, "mark-all").addEventListener("click", () => markRead(unreadIds()));
-  bell.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
+  part(bell, "mark-all").addEventListener("click", () => {
+    button.focus(); // the pressed button is about to go
+    markRead(unreadIds());
+  });
+  document.addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape" || part(bell, "notifications").hidden) return;
     close();
     button.focus();
   });

@@ -49,7 +49,7 @@ export function newest(points, name) {
  */
 export function secondsLeft(points, { currentStep, totalSteps }, now = Date.now()) {
   const window = points.slice(-50);
-  if (window.length < 2 || totalSteps <= 0 || currentStep > totalSteps) return null;
+  if (window.length < 2 || currentStep >= totalSteps) return null;
   const [first, last] = [window[0], window.at(-1)];
   const from = Date.parse(first.timestamp);
   const silence = now - Date.parse(last.timestamp);

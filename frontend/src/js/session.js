@@ -3,6 +3,7 @@
 
 const KEY = "lora-pipeline.token";
 const listeners = new Set();
+let farewell = null;
 const tabs = "BroadcastChannel" in globalThis ? new BroadcastChannel("lora-pipeline.session") : null;
 
 /** The token, or null when nobody is signed in. */
@@ -26,11 +27,20 @@ export function signIn(value) {
   tell();
 }
 
-/** Ends the session in this tab and, when a person asked for it, in all others. */
-export function signOut({ everywhere = false } = {}) {
-  sessionStorage.removeItem(KEY);
-  if (everywhere) tabs?.postMessage({ kind: "signed-out" });
-  tell();
+/** Ends the session in this tab: the API refused the token. */
+export function refuse() {
+  end("refused");
+}
+
+/** Ends the session in this tab and in all others: the person wants to. */
+export function signOut() {
+  tabs?.postMessage({ kind: "signed-out" });
+  end("left");
+}
+
+/** Why nobody is signed in: "refused", "left", or null when nobody was. */
+export function whyEnded() {
+  return farewell;
 }
 
 /** Calls `listener` whenever somebody signs in or out; the answer ends that. */
@@ -47,6 +57,12 @@ export function userId(value = token()) {
   } catch {
     return null;
   }
+}
+
+function end(why) {
+  farewell = why;
+  sessionStorage.removeItem(KEY);
+  tell();
 }
 
 function tell() {
@@ -69,5 +85,5 @@ function borrow() {
 
 tabs?.addEventListener("message", ({ data }) => {
   if (data.kind === "token?" && token()) tabs.postMessage({ kind: "token", token: token() });
-  if (data.kind === "signed-out" && token()) signOut();
+  if (data.kind === "signed-out" && token()) end("left");
 });

@@ -4,11 +4,12 @@ import { graphql } from "../api.js";
 import { hideAway, showAway } from "../away.js";
 import { attribute, clone, fill, part, text } from "../dom.js";
 import { CREATE_JOB, ESTIMATE_COST, FORM_OPTIONS, JOB_SETTINGS } from "../documents.js";
-import { count, exact, gpus, money, roughHours } from "../format.js";
+import { count, exact, money, roughHours } from "../format.js";
 import { poll } from "../poll.js";
 import { toast } from "../toasts.js";
 import { freshKey, HYPERPARAMETERS, trainingInput } from "../training-input.js";
 import { wireUpload } from "./dataset-upload.js";
+import { drawGpuTypes, drawHyperparameters, drawPresets, markFlaws } from "./form-fields.js";
 
 const DEBOUNCE_MS = 250;
 
@@ -176,20 +177,9 @@ class JobForm {
     });
   }
 
-  /** Marks each field that has a flaw and clears the rest; what belongs to no field is said at the button. */
   drawFlaws(flaws) {
-    const homeless = new Set(flaws);
-    for (const field of this.root.querySelectorAll("[data-field]")) {
-      const own = flaws.filter(({ path }) => path === field.dataset.field);
-      own.forEach((flaw) => homeless.delete(flaw));
-      const error = part(field, "field-error");
-      const control = field.querySelector("input, select");
-      if (!error || !control) continue;
-      text(error, own.map(({ message }) => sentence(message)).join(" "));
-      error.hidden = own.length === 0;
-      attribute(control, "aria-invalid", own.length ? "true" : null);
-    }
-    if (homeless.size) this.sayError([...homeless].map(({ path, message }) => `${path}: ${message}`).join(" "));
+    const homeless = markFlaws(this.root, flaws);
+    if (homeless.length) this.sayError(homeless.map(({ path, message }) => `${path}: ${message}`).join(" "));
   }
 
   sayError(words) {
@@ -237,49 +227,4 @@ class JobForm {
 
 function datasetFlaw({ __typename, message }) {
   return __typename === "DatasetNotFound" || __typename === "DatasetNotReady" ? [{ path: "datasetId", message }] : [];
-}
-
-function drawHyperparameters(holder) {
-  const fields = HYPERPARAMETERS.map(({ name, label, kind, hint }) => {
-    const field = clone("field");
-    const input = field.querySelector("input");
-    const caption = field.querySelector("label");
-    field.dataset.field = `hyperparameters.${name}`;
-    field.classList.toggle("wide", kind === "text");
-    input.id = caption.htmlFor = `field-${name}`;
-    input.name = name;
-    if (kind !== "text") input.inputMode = kind === "whole" ? "numeric" : "text";
-    text(caption, label);
-    text(part(field, "hint"), hint);
-    part(field, "hint").id = `${name}-hint`;
-    part(field, "field-error").id = `${name}-error`;
-    attribute(input, "aria-describedby", `${name}-hint ${name}-error`);
-    return field;
-  });
-  holder.replaceChildren(...fields);
-}
-
-function drawPresets(holder, presets, gpuTypes) {
-  const cards = presets.map((preset) => {
-    const card = clone("preset");
-    const radio = card.querySelector("input");
-    radio.value = preset.id;
-    radio.id = card.querySelector("label").htmlFor = `preset-${preset.id}`;
-    const gpu = gpuTypes.find(({ id, name }) => id === preset.gpuType || name === preset.gpuType);
-    fill(card, {
-      name: preset.name,
-      description: preset.description,
-      summary: gpus({ gpuType: gpu?.name ?? preset.gpuType, numGpus: preset.numGpus }),
-    });
-    return card;
-  });
-  holder.replaceChildren(...cards);
-}
-
-function drawGpuTypes(select, gpuTypes) {
-  select.replaceChildren(...gpuTypes.map(({ id, name, costPerGpuHour }) => new Option(`${name}, ${money(costPerGpuHour)} / hour`, id)));
-}
-
-function sentence(words) {
-  return /[.!?]$/.test(words) ? words : `${words[0].toUpperCase()}${words.slice(1)}.`;
 }

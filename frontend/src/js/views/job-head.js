@@ -10,8 +10,8 @@ export function drawHead(root, job, points) {
   fill(root, { title: job.dataset.name, stage: stage(job) });
   badge(part(root, "status"), job.status);
   part(root, "stale").hidden = !(job.stale && isActive(job));
-  const since = job.lastContactAt ? ` since ${ago(job.lastContactAt).replace(" ago", "")}` : "";
-  text(part(root, "stale-text"), `No contact with the cluster${since}`);
+  const silence = job.lastContactAt ? ` for ${duration((Date.now() - Date.parse(job.lastContactAt)) / 1000)}` : "";
+  text(part(root, "stale-text"), `No contact with the cluster${silence}`);
   part(root, "cancel").hidden = !isActive(job);
   text(part(root, "confirm-text"), warning(job));
   if (!isActive(job) && part(root, "confirm").open) part(root, "confirm").close();

@@ -94,6 +94,7 @@ function drawRow(row, job) {
   attribute(link, "href", `/training/jobs/${encodeURIComponent(job.id)}`);
   attribute(link, "title", job.dataset.name);
   badge(part(row, "status"), job.status);
+  attribute(part(row, "stage"), "title", remark(job) || null);
   meter(part(row, "bar"), job.progress);
   attribute(part(row, "bar"), "aria-label", `Progress of ${job.dataset.name}`);
   const { estimatedTotal, current, final } = job.costs;

@@ -3,13 +3,15 @@
 import { clone, part, text } from "../dom.js";
 import * as session from "../session.js";
 
-export function mountSignIn({ root, ended }) {
+const REASONS = {
+  refused: "The token was not accepted: it is wrong or has run out. Sign in again to go on where you were.",
+  left: "You are signed out, in all tabs of this browser.",
+};
+
+export function mountSignIn({ root }) {
   document.title = "Sign in · lora-pipeline";
   root.append(clone("sign-in"));
-  text(
-    part(root, "reason"),
-    ended ? "Your session has ended. Sign in again to go on where you were." : "The training monitor needs a token to ask for your jobs.",
-  );
+  text(part(root, "reason"), REASONS[session.whyEnded()] ?? "The training monitor needs a token to ask for your jobs.");
   const input = root.querySelector("input");
   part(root, "form").addEventListener("submit", (event) => {
     event.preventDefault();
