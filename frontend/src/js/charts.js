@@ -44,11 +44,13 @@ export function mountCharts(board, signal) {
   const slider = part(board, "inspect");
   let points = [];
   let zoomed = false;
+  let cursor = null;
   const charts = CHARTS.map((spec) => mountChart(spec, { moved, ranged }));
   part(board, "charts").replaceChildren(...charts.map(({ node }) => node));
 
   /** The cursor stands at point `i` of `from`, or nowhere: bring all charts, readouts and the slider there. */
   function moved(i, from) {
+    cursor = i;
     for (const chart of charts) {
       if (chart.plot && chart !== from) chart.place(i);
       chart.read(points, i);
@@ -66,6 +68,7 @@ export function mountCharts(board, signal) {
     part(board, "reset-zoom").hidden = !zoomed;
     const [min, max] = scale ?? [points[0].step, points.at(-1).step];
     for (const { plot } of charts) plot?.setScale("x", { min, max });
+    requestAnimationFrame(() => signal.aborted || moved(cursor, null)); // once the plots stand at the new scale
   }
 
   slider.addEventListener("input", () => moved(Number(slider.value), null));
@@ -189,7 +192,7 @@ function options(spec, width, onCursor, onZoom) {
         points: { size: 6, fill: () => colour("--surface"), ...(dots && { show: true }) },
       })),
     ],
-    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 8 } },
+    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 7, width: 0, fill: (_plot, i) => colour(spec.series[i - 1].token) } },
     hooks: { setCursor: [onCursor], setSelect: [onZoom] },
   };
 }

@@ -58,8 +58,8 @@ function SignIn() {
     event.preventDefault();
     if (value.trim()) session.signIn(value);
   };
-  return h("main", { className: "sign-in" },
-    h("form", { onSubmit: submit, "data-testid": "sign-in" },
+  return h("div", { className: "sign-in" },
+    h("form", { onSubmit: submit, "data-part": "sign-in" },
       h("h1", null, "Sign in to explore the API"),
       h("p", null, "Every question needs a bearer token. In the folder of the installation, run"),
       h("pre", null, h("code", null, "python -m jobs token USER")),
@@ -75,7 +75,7 @@ function Page() {
   const signedIn = useSyncExternalStore(session.onSessionChange, () => session.token() !== null);
   if (!signedIn) return h(SignIn);
   return h(GraphiQL, { fetcher: ask, defaultQuery: WELCOME, shouldPersistHeaders: false },
-    h(GraphiQL.Logo, null, h("a", { className: "home", href: "/training/jobs" }, "lora-pipeline")));
+    h(GraphiQL.Logo, null, h("h1", { className: "home" }, h("a", { href: "/training/jobs" }, "lora-pipeline"))));
 }
 
 await session.begin();

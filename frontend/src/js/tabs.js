@@ -19,6 +19,7 @@ export function wireTabs(root, onShow) {
       else url.searchParams.set("tab", nameOf(chosen));
       history.replaceState(history.state, "", url);
     }
+    if (remember) chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
     onShow(nameOf(chosen));
   };
 
