@@ -83,10 +83,12 @@ export function mountCharts(board, signal) {
   });
 
   return function draw(fresh) {
+    const inspected = cursor === null ? null : points[cursor].step;
     points = fresh;
     slider.max = String(Math.max(0, points.length - 1));
     for (const chart of charts) chart.draw(points, zoomed);
-    if (document.activeElement !== slider) moved(null, null);
+    const i = points.findIndex(({ step }) => step === inspected);
+    moved(i < 0 ? null : i, null);
   };
 }
 
@@ -135,7 +137,7 @@ function mountChart(spec, { moved, ranged }) {
     place(i) {
       const { plot } = chart;
       const left = i === null ? -10 : plot.valToPos(plot.data[0][i], "x");
-      plot.setCursor({ left, top: i === null ? -10 : 0 }, false);
+      plot.setCursor({ left, top: i === null ? -10 : 0 }, false); // false: tell no hook, this is not the pointer
     },
     read(points, i) {
       spec.series.forEach(({ name }, k) => text(readouts[k], spec.show(valueAt(points, name, i))));
