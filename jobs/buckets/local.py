@@ -157,14 +157,13 @@ class LocalBuckets:
         await _on_disk(_refuse_when_sealed, target)
         file = await _on_disk(self._temporary)
         try:
-            with file:
-                received = 0
-                async for piece in body:
-                    received += len(piece)
-                    _refuse_when_too_large(received, size)
-                    await _on_disk(file.write, piece)
-                _refuse_when_too_short(received, size)
-                await _on_disk(_publish, file, target)
+            received = 0
+            async for piece in body:
+                received += len(piece)
+                _refuse_when_too_large(received, size)
+                await _on_disk(file.write, piece)
+            _refuse_when_too_short(received, size)
+            await _on_disk(_publish, file, target)
         finally:  # without waiting: this may be a cancellation
             _discard(file)
 
@@ -219,6 +218,8 @@ def _refuse_when_too_short(received: int, size: int | None) -> None:
 
 def _discard(file: IO[bytes]) -> None:
     """Remove what was not published; after publishing, nothing has this name any more."""
+    with contextlib.suppress(OSError):  # a full disk cannot take what is still buffered either
+        file.close()
     Path(file.name).unlink(missing_ok=True)
 
 

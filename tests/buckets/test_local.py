@@ -1,6 +1,7 @@
 """What only files have: modes, links, half-written files, seals."""
 
 import os
+import resource
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -70,6 +71,24 @@ async def test_a_folder_that_cannot_be_made_is_told_as_an_outage(tmp_path: Path)
     buckets = LocalBuckets(tmp_path / "file", "http://api", b"key")
     with pytest.raises(StorageUnavailable, match="The storage folder cannot be used: File exists"):
         await buckets.check()
+
+
+async def test_a_disk_that_is_full_is_told_as_an_outage_and_keeps_nothing(
+    buckets: LocalBuckets, tmp_path: Path
+) -> None:
+    async def kilobytes(number: int) -> AsyncIterator[bytes]:
+        for _ in range(number):
+            yield b"x" * 1_000
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # the kernel refuses as on a full disk
+    try:
+        for pieces in (108, 200):  # full at the last flush, and in the middle
+            with pytest.raises(StorageUnavailable, match="The storage folder cannot be used: File too large"):
+                await buckets.put(DATASETS, "dev/a", kilobytes(pieces))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [file for file in (tmp_path / "storage").rglob("*") if file.is_file()] == []
 
 
 async def test_an_upload_that_is_overtaken_by_its_completion_is_refused(
