@@ -1,0 +1,41 @@
+"""The slow part of a run: everything that needs torch."""
+
+import signal
+import threading
+from pathlib import Path
+
+import answers
+import artifact
+import models
+import training
+from pairs import PairFile, split
+from reporting import Report
+from work_order import WorkOrder
+
+_EXAMPLES = 3
+
+
+def train(order: WorkOrder, dataset: Path, folder: Path, report: Report, stop: threading.Event) -> None:
+    """Train on `dataset` and leave `adapter/` and `adapter.tar` in `folder`; SIGTERM sets `stop`.
+
+    Raises `TrainerError`, and `Stopped` with checkpoint and adapter saved.
+    """
+    pairs = PairFile(dataset)
+    base = models.load(order.base_model, *training.device_and_dtype())
+    model = training.adapt(base, order)
+    work = training.Training(order, base, model, pairs, folder, report)
+    adapter = folder / "adapter"
+    unguarded = signal.signal(
+        signal.SIGTERM, lambda *_: stop.set()
+    )  # before and after there is nothing to save
+    try:
+        figures = work.run(stop)
+    finally:
+        model.save_pretrained(adapter, save_embedding_layers=False)
+    signal.signal(signal.SIGTERM, unguarded)
+
+    report.stage("saving the adapter")
+    _, held_out = split(len(pairs))
+    examples = answers.examples(base, model, [pairs[index] for index in held_out[:_EXAMPLES]])
+    artifact.write_readme(adapter, order, figures, examples)
+    artifact.pack(adapter, folder / "adapter.tar")

@@ -1,0 +1,206 @@
+"""LoRA on a causal language model: steps, points, validation, checkpoints."""
+
+import functools
+import math
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from checkpoints import Checkpoints
+from encoding import IGNORED, Batch, Example, collate, cut, encode
+from gauges import Busyness
+from models import Base
+from pairs import Order, PairFile, split, steps_per_epoch
+from peft import LoraConfig, PeftModel, get_peft_model
+from reporting import Point, Report, finite, now
+from torch.nn import functional
+from trouble import Stopped
+from work_order import WorkOrder
+
+_SEED = 0
+_MOST_POINTS = 1000  # of one run; a longer one reports the mean of several steps
+_VALIDATIONS = 20  # of one run
+_WARM_UP = 0.05  # of all steps
+_TOKENS_AT_ONCE = 8192  # forward and backward; a larger batch is taken in parts, with the same gradient
+_LONGEST_GRADIENT = 1.0
+_SMALL = 10_000_000  # weights; below, one thread is faster than several that wait for each other
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a finished training measured."""
+
+    steps: int
+    training_loss: float | None
+    validation_loss: float | None
+    seconds: float  #: of this process, without loading
+    tokens: int  #: of this process
+    training_pairs: int
+    validation_pairs: int
+
+
+def device_and_dtype() -> tuple[torch.device, torch.dtype]:
+    """The GPU in bfloat16 where there is one that can, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu"), torch.float32
+    return torch.device("cuda"), torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+
+
+def adapt(base: Base, order: WorkOrder) -> PeftModel:
+    """The base model with a fresh adapter on every linear layer but the last."""
+    torch.manual_seed(_SEED)
+    small = sum(weights.numel() for weights in base.model.parameters()) < _SMALL
+    if small and base.model.device.type == "cpu":
+        torch.set_num_threads(1)
+    config = LoraConfig(
+        r=order.lora_rank,
+        lora_alpha=order.lora_alpha,  # type: ignore[arg-type]  # any number will do, peft only divides it
+        lora_dropout=order.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    adapted = get_peft_model(base.model, config)
+    adapted.peft_config["default"].base_model_name_or_path = order.base_model
+    return adapted  # type: ignore[return-value]
+
+
+class Training:
+    """One run: its model, its pairs and where it stands."""
+
+    def __init__(
+        self, order: WorkOrder, base: Base, model: PeftModel, pairs: PairFile, folder: Path, report: Report
+    ) -> None:
+        """`folder` is where checkpoints are kept."""
+        self._base, self._model, self._report = base, model, report
+        self._training, self._held_out = split(len(pairs))
+        self._order = Order(self._training, order.batch_size)
+        self._batch_size = order.batch_size
+        self._per_epoch = steps_per_epoch(len(pairs), order.batch_size)
+        self.total_steps = self._per_epoch * order.num_epochs
+        self._example = functools.lru_cache(10_000)(lambda index: encode(pairs[index], base))
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._weights, lr=order.learning_rate, weight_decay=0.0)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._rate)
+        self._checkpoints = Checkpoints(folder / "checkpoint.pt", model, self._optimizer, self._schedule)
+        self._busyness = Busyness(model.device)
+
+    def run(self, stop: threading.Event) -> Figures:
+        """Train to the end, from the last checkpoint if there is one.
+
+        Raises `Stopped`, at most one step after `stop` is set, with a checkpoint saved.
+        """
+        step = self._checkpoints.restore()
+        self._report.forget_after(step)
+        self._report.stage("training", total_steps=self.total_steps, step=step, epoch=self._epoch(step))
+        every = math.ceil(self.total_steps / _MOST_POINTS)
+        between_validations = max(1, self.total_steps // _VALIDATIONS)
+        losses: list[float] = []
+        all_tokens = tokens = 0
+        last: Point | None = None
+        validation: float | None = None
+        begun = since = time.perf_counter()
+        while step < self.total_steps:
+            if stop.is_set():
+                self._checkpoints.save(step)
+                raise Stopped
+            rate = self._schedule.get_last_lr()[0]
+            loss, norm, count = self._step(step)
+            step, losses, tokens = step + 1, [*losses, loss], tokens + count
+            all_tokens += count
+            final = step == self.total_steps
+            validating = bool(self._held_out) and (final or step % between_validations == 0)
+            if final or validating or step % every == 0:
+                elapsed = time.perf_counter() - since
+                busy = self._busyness.read()
+                validated = self._validate(stop) if validating else None
+                validation = validated if validating else validation
+                last = Point(
+                    step=step,
+                    epoch=self._epoch(step),
+                    timestamp=now(),
+                    training_loss=finite(sum(losses) / len(losses)),
+                    validation_loss=None if validated is None else finite(validated),
+                    learning_rate=rate,
+                    gradient_norm=finite(norm),
+                    throughput=finite(tokens / elapsed, 5) if elapsed > 0 else None,
+                    gpu_utilization=busy,
+                )
+                self._report.point(last)
+                losses, tokens, since = [], 0, time.perf_counter()
+            self._checkpoints.save_if_due(step)
+        self._checkpoints.save(step)
+        return Figures(
+            steps=step,
+            training_loss=last.training_loss if last else None,
+            validation_loss=None if validation is None else finite(validation),
+            seconds=round(time.perf_counter() - begun, 2),
+            tokens=all_tokens,
+            training_pairs=len(self._training),
+            validation_pairs=len(self._held_out),
+        )
+
+    def _step(self, step: int) -> tuple[float, float, int]:
+        """One optimizer step: its loss, the gradient's norm, and the tokens it read.
+
+        Where loss or gradient is no number the weights stay as they are, and the run goes on.
+        """
+        self._model.train()
+        parts = self._parts(self._order.batch(step))
+        targets = max(1, sum(part.targets for part in parts))
+        loss = 0.0
+        for part in parts:
+            share = self._loss(part) / targets
+            share.backward()  # type: ignore[no-untyped-call]
+            loss += float(share.detach())
+        norm = float(torch.nn.utils.clip_grad_norm_(self._weights, _LONGEST_GRADIENT))
+        if math.isfinite(loss) and math.isfinite(norm):
+            self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._schedule.step()
+        return loss, norm, sum(part.tokens for part in parts)
+
+    @torch.no_grad()
+    def _validate(self, stop: threading.Event) -> float | None:
+        """Mean loss a token of the held-out pairs; None when asked to stop meanwhile."""
+        self._model.eval()
+        loss, targets = 0.0, 0
+        for first in range(0, len(self._held_out), self._batch_size):
+            if stop.is_set():
+                return None
+            for part in self._parts(self._held_out[first : first + self._batch_size]):
+                loss, targets = loss + float(self._loss(part)), targets + part.targets
+        return loss / max(1, targets)
+
+    def _parts(self, indices: Iterable[int]) -> list[Batch]:
+        examples: list[Example] = [self._example(index) for index in indices]
+        pad = self._base.tokenizer.pad_token_id
+        return [collate(part, pad, self._model.device) for part in cut(examples, _TOKENS_AT_ONCE)]
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        """Cross entropy summed over the tokens to learn."""
+        device = self._model.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and self._half()):
+            logits = self._model(input_ids=batch.ids, attention_mask=batch.attention).logits
+        return functional.cross_entropy(
+            logits[:, :-1].float().flatten(0, 1),
+            batch.labels[:, 1:].flatten(),
+            ignore_index=IGNORED,
+            reduction="sum",
+        )
+
+    def _half(self) -> bool:
+        return self._base.model.dtype == torch.bfloat16
+
+    def _epoch(self, step: int) -> int:
+        """The epoch that the last of `step` steps belongs to, from 1."""
+        return max(1, math.ceil(step / self._per_epoch))
+
+    def _rate(self, step: int) -> float:
+        """Share of the learning rate: up in a line, then down along a cosine."""
+        rising = max(1, round(_WARM_UP * self.total_steps))
+        if step < rising:
+            return (step + 1) / rising
+        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, self.total_steps - rising)))
