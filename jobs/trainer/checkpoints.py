@@ -8,7 +8,7 @@ import torch
 from files import whole
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 
-_LEAST_SECONDS_BETWEEN = 5.0
+_LEAST_SECONDS_BETWEEN = 2.0
 _MOST_SHARE_OF_TIME = 0.05
 
 

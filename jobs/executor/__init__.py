@@ -1,0 +1,4 @@
+"""The reference cluster: it speaks the wire contract, runs the trainer, and shares no code with the service.
+
+Start reading at `dispatcher.py`.
+"""
