@@ -30,28 +30,31 @@ def describe(file: Path, name: str) -> dict[str, Any]:
     return {"path": name, "size_bytes": file.stat().st_size, "sha256": digest.hexdigest()}
 
 
-def write_readme(adapter: Path, order: WorkOrder, figures: Any, examples: list[dict[str, str]]) -> None:
+def write_readme(
+    adapter: Path, order: WorkOrder, figures: dict[str, object], examples: list[dict[str, str]]
+) -> None:
     """`metrics.json` and `README.md` beside the adapter's files."""
     hyperparameters = {
         name: value
         for name, value in asdict(order).items()
         if not name.endswith("_url") and name not in ("job_id", "base_model")
     }
-    facts = {"job_id": order.job_id, "base_model": order.base_model, **hyperparameters, **asdict(figures)}
+    facts = {"job_id": order.job_id, "base_model": order.base_model, **hyperparameters, **figures}
     (adapter / "metrics.json").write_text(json.dumps(facts | {"examples": examples}, indent=2) + "\n")
     table = "\n".join(
         f"| {name} | {value} |" for name, value in facts.items() if name not in ("job_id", "base_model")
     )
-    base = (
-        "`python jobs/trainer base tiny` of lora-pipeline writes that base model to the folder `tiny`."
-        if order.base_model == TINY
-        else ""
-    )
+    base, hint = order.base_model, ""
+    if base == TINY:
+        base, hint = (
+            "tiny",
+            "`python jobs/trainer base tiny` of lora-pipeline writes it to the folder `tiny`.",
+        )
     shown = "\n".join(f"- `{e['prompt']}` → `{e['answer']}`" for e in examples)
     (adapter / "README.md").write_text(
-        f"# LoRA adapter\n\nOf `{order.base_model}`, by job `{order.job_id}`. {base}\n\n```python\n"
+        f"# LoRA adapter\n\nOf `{order.base_model}`, by job `{order.job_id}`. {hint}\n\n```python\n"
         "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
-        f'base = AutoModelForCausalLM.from_pretrained("{order.base_model}")\n'
+        f'base = AutoModelForCausalLM.from_pretrained("{base}")\n'
         'model = PeftModel.from_pretrained(base, "this folder")\n```\n\n'
         f"| | |\n| --- | --- |\n{table}\n"
         + (f"\nHeld-out prompts, and what it answers now:\n\n{shown}\n" if shown else "")

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import answers
@@ -37,5 +38,5 @@ def train(order: WorkOrder, dataset: Path, folder: Path, report: Report, stop: t
     report.stage("saving the adapter")
     _, held_out = split(len(pairs))
     examples = answers.examples(base, model, [pairs[index] for index in held_out[:_EXAMPLES]])
-    artifact.write_readme(adapter, order, figures, examples)
+    artifact.write_readme(adapter, order, asdict(figures), examples)
     artifact.pack(adapter, folder / "adapter.tar")

@@ -42,6 +42,24 @@ class Figures:
     validation_pairs: int
 
 
+class _Stretch:
+    """The steps since the last point."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter()
+        self._losses: list[float] = []
+        self._tokens = 0
+
+    def add(self, loss: float, tokens: int) -> None:
+        self._losses.append(loss)
+        self._tokens += tokens
+
+    def figures(self) -> tuple[float | None, float | None]:
+        """Mean loss, and tokens per second until now."""
+        elapsed = time.perf_counter() - self._begun
+        return finite(sum(self._losses) / len(self._losses)), finite(self._tokens / elapsed, 5)
+
+
 def device_and_dtype() -> tuple[torch.device, torch.dtype]:
     """The GPU in bfloat16 where there is one that can, else the CPU."""
     if not torch.cuda.is_available():
@@ -97,47 +115,42 @@ class Training:
         self._report.stage("training", total_steps=self.total_steps, step=step, epoch=self._epoch(step))
         every = math.ceil(self.total_steps / _MOST_POINTS)
         between_validations = max(1, self.total_steps // _VALIDATIONS)
-        losses: list[float] = []
-        all_tokens = tokens = 0
+        begun, tokens, since_last = time.perf_counter(), 0, _Stretch()
         last: Point | None = None
-        validation: float | None = None
-        begun = since = time.perf_counter()
         while step < self.total_steps:
             if stop.is_set():
                 self._checkpoints.save(step)
                 raise Stopped
             rate = self._schedule.get_last_lr()[0]
             loss, norm, count = self._step(step)
-            step, losses, tokens = step + 1, [*losses, loss], tokens + count
-            all_tokens += count
+            step += 1
+            tokens += count
+            since_last.add(loss, count)
             final = step == self.total_steps
-            validating = bool(self._held_out) and (final or step % between_validations == 0)
-            if final or validating or step % every == 0:
-                elapsed = time.perf_counter() - since
-                busy = self._busyness.read()
-                validated = self._validate(stop) if validating else None
-                validation = validated if validating else validation
+            validating = final or step % between_validations == 0
+            if validating or step % every == 0:
+                training_loss, throughput = since_last.figures()
                 last = Point(
                     step=step,
                     epoch=self._epoch(step),
                     timestamp=now(),
-                    training_loss=finite(sum(losses) / len(losses)),
-                    validation_loss=None if validated is None else finite(validated),
-                    learning_rate=rate,
+                    training_loss=training_loss,
+                    validation_loss=self._validate(stop) if validating else None,
+                    learning_rate=float(f"{rate:.6g}"),
                     gradient_norm=finite(norm),
-                    throughput=finite(tokens / elapsed, 5) if elapsed > 0 else None,
-                    gpu_utilization=busy,
+                    throughput=throughput,
+                    gpu_utilization=self._busyness.read(),
                 )
                 self._report.point(last)
-                losses, tokens, since = [], 0, time.perf_counter()
+                since_last = _Stretch()
             self._checkpoints.save_if_due(step)
         self._checkpoints.save(step)
         return Figures(
             steps=step,
             training_loss=last.training_loss if last else None,
-            validation_loss=None if validation is None else finite(validation),
+            validation_loss=last.validation_loss if last else None,
             seconds=round(time.perf_counter() - begun, 2),
-            tokens=all_tokens,
+            tokens=tokens,
             training_pairs=len(self._training),
             validation_pairs=len(self._held_out),
         )
@@ -164,7 +177,7 @@ class Training:
 
     @torch.no_grad()
     def _validate(self, stop: threading.Event) -> float | None:
-        """Mean loss a token of the held-out pairs; None when asked to stop meanwhile."""
+        """Mean loss a token of the held-out pairs; None when there are none, or when asked to stop."""
         self._model.eval()
         loss, targets = 0.0, 0
         for first in range(0, len(self._held_out), self._batch_size):
@@ -172,7 +185,7 @@ class Training:
                 return None
             for part in self._parts(self._held_out[first : first + self._batch_size]):
                 loss, targets = loss + float(self._loss(part)), targets + part.targets
-        return loss / max(1, targets)
+        return finite(loss / targets) if targets else None
 
     def _parts(self, indices: Iterable[int]) -> list[Batch]:
         examples: list[Example] = [self._example(index) for index in indices]
