@@ -5,5 +5,5 @@ class TrainerError(Exception):
     """The run cannot go on; the message says why and what to do, and becomes the job's error message."""
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: somebody asked
+class Stopped(Exception):
     """The run was asked to stop, and what it has learnt so far is saved."""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 
-class CannotStart(Exception):  # noqa: N818 - the sentence of a failed run
+class CannotStart(Exception):
     """A trainer could not be started; the message says why."""
 
 

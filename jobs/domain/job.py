@@ -1,0 +1,65 @@
+"""One training job as a value: its row, read. Change it with `replace`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from jobs.domain.lifecycle import JobStatus, Release
+from jobs.domain.metrics import CurrentMetrics
+from jobs.domain.pricing import ZERO, GpuConfig
+from jobs.domain.training import Hyperparameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job with the facts the machinery keeps beside its status. Money in US dollars, instants in UTC."""
+
+    id: UUID
+    user_id: str
+    dataset_id: UUID
+    hyperparameters: Hyperparameters
+    gpu_config: GpuConfig
+    created_at: datetime
+    updated_at: datetime
+    status: JobStatus = JobStatus.QUEUED
+    preset_id: str | None = None
+    current_stage: str | None = None
+    progress: float = 0.0  #: percent, never falls
+    current_epoch: int = 0
+    total_epochs: int = 0
+    current_step: int = 0
+    total_steps: int = 0
+    current_metrics: CurrentMetrics | None = None
+    estimated_total_cost: Decimal = ZERO
+    current_cost: Decimal = ZERO
+    final_cost: Decimal | None = None
+    error_message: str | None = None
+    error_stack: str | None = None  #: never leaves the database
+    artifact_id: UUID | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    # What the machinery knows.
+    next_action_at: datetime | None = (
+        None  #: when somebody should look again; null when nothing is left to do
+    )
+    claim_token: UUID | None = None  #: whose claim it is now
+    submitted_at: datetime | None = None  #: an attempt to submit may have left us
+    signed_until: datetime | None = (
+        None  #: expiry of the dataset's URL: with the paths, all a retry's body needs
+    )
+    external_job_id: str | None = None
+    accepted_at: datetime | None = None  #: when we learnt the external id
+    release: Release = Release.NONE
+    releasing_since: datetime | None = None
+    released_at: datetime | None = None
+    last_contact_at: datetime | None = None
+    contact_lost_since: datetime | None = None
+    failures: int = 0  #: unanswered questions in a row
+    not_found_count: int = 0
+    not_found_since: datetime | None = None
+    stale: bool = False
+    revision: int = 0  #: raised by every visible change
+    idempotency_key: str | None = None
+    request_hash: str | None = None

@@ -1,0 +1,265 @@
+"""The wire contract as values: a job becomes a submit body, an answer becomes a sighting, strictly.
+
+What comes back is untrusted: nothing in it can raise, be stored as it stands, or mean more than it says. Unknown words,
+wrong types and impossible numbers are no information; zero is a value.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from jobs.domain.job import Job
+from jobs.domain.metrics import CurrentMetrics, Point, finite
+from jobs.domain.sighting import (
+    Accepted,
+    ClusterStatus,
+    Denied,
+    NoReport,
+    NotFound,
+    NotNow,
+    Refused,
+    Report,
+    ReportedArtifact,
+    Sighting,
+    Unclear,
+)
+
+MAX_STEP = 2**31 - 1
+MAX_SIZE = 2**53
+LONGEST_TEXT = 2_000
+LONGEST_STAGE = 200
+MOST_POINTS = 5_000  #: what fits into a status answer of 1 MiB; more are dropped, oldest first
+_EXTERNAL_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+
+
+def submit_body(job: Job, *, dataset_url: str, callback_url: str, artifact_url: str) -> dict[str, Any]:
+    """The body of submit; the same job and URLs give the same members in the same order, for byte-identical retries."""
+    return {
+        "job_id": str(job.id),
+        "dataset_url": dataset_url,
+        "hyperparameters": asdict(job.hyperparameters),
+        "gpu_config": {
+            "gpu_type": job.gpu_config.gpu_type,
+            "num_gpus": job.gpu_config.num_gpus,
+            "cost_per_gpu_hour": job.gpu_config.cost_per_gpu_hour,
+        },
+        "callback_url": callback_url,
+        "artifact_url": artifact_url,
+    }
+
+
+def is_external_id(text: object) -> bool:
+    """Whether `text` may be used as an external job id. `.` and `..` would climb in a path."""
+    return isinstance(text, str) and _EXTERNAL_ID.fullmatch(text) is not None and text.strip(".") != ""
+
+
+def read_submit(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Sighting:
+    """What an answer to submit proves: taken, refused, certainly not taken, or unclear."""
+    if 200 <= status < 300:
+        answer = read_json(body)
+        external_id = answer.get("external_job_id") if isinstance(answer, dict) else None
+        if isinstance(external_id, str) and is_external_id(external_id):
+            return Accepted(external_id)
+        return Unclear(f"it answered {status} without a usable external_job_id")
+    wait = retry_after(headers, now)
+    if status in {401, 403}:
+        return Denied(f"it answered {status}")
+    if status in {429, 503}:
+        return NotNow(f"it answered {status}", wait)
+    if status in {400, 422}:
+        return Refused(words_of(body) or f"GPU cluster refused the job with status {status}")
+    return Unclear(f"it answered {status}", wait)
+
+
+def read_status(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Sighting:
+    """What an answer to status proves."""
+    if 200 <= status < 300:
+        report = read_report(read_json(body), now, from_callback=False)
+        return report or NoReport(f"it answered {status} with something that is no status document")
+    if status in {401, 403}:
+        return Denied(f"it answered {status}")
+    if status in {404, 410}:
+        return NotFound()
+    return NoReport(f"it answered {status}", retry_after(headers, now))
+
+
+def read_report(document: object, now: datetime, *, from_callback: bool) -> Report | None:
+    """A status document, or the body of a callback; null when it is not even an object."""
+    if not isinstance(document, dict):
+        return None
+    metrics = document.get("metrics")
+    figures = metrics if isinstance(metrics, dict) else {}
+    epoch, step = _whole(document.get("current_epoch")), _whole(document.get("current_step"))
+    points = _points(document.get("points"), now, from_callback=from_callback)
+    latest = (
+        _point({**figures, "step": step, "epoch": epoch}, now, from_callback=from_callback)
+        if figures
+        else None
+    )
+    known_steps = {point.step for point in points}
+    if latest is not None and latest.step not in known_steps:
+        points = (*points, latest)
+    newest = max(points, key=lambda point: point.step, default=None)
+    return Report(
+        status=_word(document.get("status")),
+        progress=_clamped(document.get("progress")),
+        current_epoch=epoch,
+        current_step=step,
+        total_steps=_whole(document.get("total_steps")) or None,
+        stage=clean_text(document.get("stage"), LONGEST_STAGE) or None,
+        metrics=_current(figures, newest),
+        points=points,
+        error_message=clean_text(document.get("error_message")) or None,
+        finished_at=_instant(document.get("finished_at")),
+        artifact=_artifact(document.get("artifact")),
+    )
+
+
+def read_json(body: bytes) -> object:
+    """`body` as JSON, null when it is none. NaN and infinities are kept as floats for the caller to judge."""
+    try:
+        parsed: object = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return parsed
+
+
+def words_of(body: bytes) -> str | None:
+    """The cluster's own words in an error answer: `message`, `error_message`, `error` or `detail`, or its plain text."""
+    answer = read_json(body)
+    if isinstance(answer, dict):
+        for name in ("message", "error_message", "error", "detail"):
+            value = answer.get(name)
+            if isinstance(value, dict):
+                value = value.get("message")
+            if text := clean_text(value):
+                return text
+        return None
+    text = body.decode("utf-8", "replace")
+    return None if answer is not None or "<" in text[:200] else clean_text(text) or None
+
+
+def clean_text(value: object, longest: int = LONGEST_TEXT) -> str:
+    """`value` without control characters and cut to `longest` characters; empty when it is no text."""
+    if not isinstance(value, str):
+        return ""
+    return _CONTROL.sub("", value[: 4 * longest]).strip()[:longest]
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """The Retry-After header, in seconds or as a date; null when absent, negative or unreadable."""
+    value = next((text for name, text in headers.items() if name.lower() == "retry-after"), "").strip()
+    if value.isdecimal() and value.isascii():
+        return timedelta(seconds=min(int(value[:10]), 10**8))
+    try:
+        wait = parsedate_to_datetime(value).astimezone(UTC) - now
+    except (ValueError, OverflowError):
+        return None
+    return wait if wait > timedelta() else None
+
+
+def _points(value: object, now: datetime, *, from_callback: bool) -> tuple[Point, ...]:
+    if not isinstance(value, list):
+        return ()
+    read = (_point(entry, now, from_callback=from_callback) for entry in value[-MOST_POINTS:])
+    return tuple(point for point in read if point is not None)
+
+
+def _point(value: object, now: datetime, *, from_callback: bool) -> Point | None:
+    """One point, or null when it has no usable step or says nothing."""
+    if not isinstance(value, dict) or (step := _whole(value.get("step"))) is None:
+        return None
+    figures = {name: _figure(name, value.get(name)) for name in _FIGURES}
+    non_finite = any(_is_non_finite(value.get(name)) for name in _FIGURES)
+    if not non_finite and all(figure is None for figure in figures.values()):
+        return None
+    reported_at = _instant(value.get("timestamp"))
+    return Point(
+        step=step,
+        epoch=_whole(value.get("epoch")) or 0,
+        timestamp=reported_at or now,
+        reported_at=reported_at,
+        from_callback=from_callback,
+        non_finite=non_finite,
+        **figures,
+    )
+
+
+def _current(figures: dict[str, Any], newest: Point | None) -> CurrentMetrics | None:
+    """The document's own figures; where it only sent points, the newest point's."""
+    names = CurrentMetrics.__slots__
+    told = {name: _figure(name, figures.get(name)) for name in names}
+    if newest is not None:
+        told = {name: getattr(newest, name) if told[name] is None else told[name] for name in names}
+    return CurrentMetrics(**told) if any(value is not None for value in told.values()) else None
+
+
+_AT_LEAST_ZERO: Callable[[float], bool] = lambda number: number >= 0  # noqa: E731
+_FIGURES: dict[str, Callable[[float], bool]] = {
+    "training_loss": math.isfinite,
+    "validation_loss": math.isfinite,
+    "learning_rate": _AT_LEAST_ZERO,
+    "gradient_norm": _AT_LEAST_ZERO,
+    "throughput": _AT_LEAST_ZERO,
+    "gpu_utilization": lambda number: 0 <= number <= 100,
+}
+
+
+def _figure(name: str, value: object) -> float | None:
+    number = finite(value)
+    return number if number is not None and _FIGURES[name](number) else None
+
+
+def _is_non_finite(value: object) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() in {"nan", "inf", "-inf", "infinity", "-infinity"}
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _word(value: object) -> ClusterStatus | None:
+    try:
+        return ClusterStatus(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _clamped(value: object) -> float | None:
+    number = finite(value)
+    return None if number is None else min(100.0, max(0.0, number))
+
+
+def _whole(value: object, most: int = MAX_STEP) -> int | None:
+    """A whole number from 0 to `most`; `3.0` counts, `"3"` and `true` do not."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value <= most else None
+
+
+def _instant(value: object) -> datetime | None:
+    """ISO 8601 with an offset, or seconds since 1970; null otherwise."""
+    try:
+        if isinstance(value, str):
+            read = datetime.fromisoformat(value[:40])
+            return read.astimezone(UTC) if read.tzinfo else None
+        seconds = finite(value)
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _artifact(value: object) -> ReportedArtifact | None:
+    if not isinstance(value, dict):
+        return None
+    size, digest = _whole(value.get("size_bytes"), MAX_SIZE), value.get("sha256")
+    if size is None or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+        return None
+    return ReportedArtifact(clean_text(value.get("path"), 1024), size, digest)
