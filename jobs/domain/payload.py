@@ -33,6 +33,7 @@ MAX_STEP = 2**31 - 1
 MAX_SIZE = 2**53
 LONGEST_TEXT = 2_000
 LONGEST_STAGE = 200
+ANOTHER_JOB = "it answered about another job"
 MOST_POINTS = 5_000  #: what fits into a status answer of 1 MiB; more are dropped, oldest first
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -60,10 +61,14 @@ def is_external_id(text: object) -> bool:
     return isinstance(text, str) and _EXTERNAL_ID.fullmatch(text) is not None and text.strip(".") != ""
 
 
-def read_submit(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Sighting:
+def read_submit(
+    status: int, headers: Mapping[str, str], body: bytes, now: datetime, *, job_id: str | None = None
+) -> Sighting:
     """What an answer to submit proves: taken, refused, certainly not taken, or unclear."""
     if 200 <= status < 300:
         answer = read_json(body)
+        if names_another(answer, job_id=job_id):
+            return Unclear(ANOTHER_JOB)
         external_id = answer.get("external_job_id") if isinstance(answer, dict) else None
         if isinstance(external_id, str) and is_external_id(external_id):
             return Accepted(external_id)
@@ -78,16 +83,37 @@ def read_submit(status: int, headers: Mapping[str, str], body: bytes, now: datet
     return Unclear(f"it answered {status}", wait)
 
 
-def read_status(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Sighting:
-    """What an answer to status proves."""
+def read_status(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    *,
+    job_id: str | None = None,
+    external_job_id: str | None = None,
+) -> Sighting:
+    """What an answer to status proves; one that names another job than asked for proves nothing."""
     if 200 <= status < 300:
-        report = read_report(read_json(body), now, from_callback=False)
+        document = read_json(body)
+        if names_another(document, job_id=job_id, external_job_id=external_job_id):
+            return NoReport(ANOTHER_JOB)
+        report = read_report(document, now, from_callback=False)
         return report or NoReport(f"it answered {status} with something that is no status document")
     if status in {401, 403}:
         return Denied(f"it answered {status}")
     if status in {404, 410}:
         return NotFound()
     return NoReport(f"it answered {status}", retry_after(headers, now))
+
+
+def names_another(document: object, *, job_id: str | None, external_job_id: str | None = None) -> bool:
+    """Whether an answer says that it is about another job. Some clusters call their own id `job_id`: both fit there."""
+    if not isinstance(document, dict):
+        return False
+    ours, theirs = document.get("job_id"), document.get("external_job_id")
+    wrong_job = isinstance(ours, str) and job_id is not None and ours not in {job_id, external_job_id, theirs}
+    wrong_run = isinstance(theirs, str) and external_job_id is not None and theirs != external_job_id
+    return wrong_job or wrong_run
 
 
 def read_report(document: object, now: datetime, *, from_callback: bool) -> Report | None:
