@@ -1,14 +1,20 @@
 """Fixtures every test may ask for: real servers and a real browser, one of each a test process."""
 
+import asyncio
+import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from jobs.database import Database
+from jobs.database.migrate import migrate
 from tests.services import PostgresServer, S3Server, ValkeyServer, postgres, s3, valkey
 
+_numbers = itertools.count(1)
 _QUIET_BROWSER = (
     "--disable-gpu",
     "--disable-quic",
@@ -51,3 +57,38 @@ async def browser() -> AsyncIterator[Browser]:
         chromium = await playwright.chromium.launch(executable_path=program, args=list(_QUIET_BROWSER))
         yield chromium
         await chromium.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    asyncio.run(migrate(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    """A migrated Postgres database to copy."""
+    url = postgres_server.fresh_database()
+    asyncio.run(migrate(url))
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated, empty database that nobody else uses; on Postgres as superuser."""
+    if request.param == "sqlite":
+        file = tmp_path / f"{next(_numbers)}.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), file)
+        return f"sqlite:///{file}"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.fresh_database(template=request.getfixturevalue("postgres_template"))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """That database, open, for the service."""
+    opened = Database.open(database_url)
+    yield opened
+    await opened.close()

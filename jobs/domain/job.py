@@ -35,7 +35,6 @@ class Job:
     current_cost: Decimal = ZERO
     final_cost: Decimal | None = None
     error_message: str | None = None
-    error_stack: str | None = None  #: never leaves the database
     artifact_id: UUID | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None

@@ -8,17 +8,24 @@ from uuid import UUID
 from jobs.domain.notices import NoticeType, Priority
 
 
+@dataclass(frozen=True, slots=True)
+class ChargeDetails:
+    """What was held, and for how many hours."""
+
+    gpu_type: str
+    gpu_count: int
+    duration_hours: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRecord:
-    """One line of the books. `amount` in dollars, `duration_hours` in hours."""
+    """One line of the books. `amount` in dollars."""
 
     id: UUID
     job_id: UUID
     cost_type: str
     amount: Decimal
-    gpu_type: str
-    gpu_count: int
-    duration_hours: Decimal
+    details: ChargeDetails
     billing_period: date
     recorded_at: datetime
 

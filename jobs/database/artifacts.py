@@ -1,0 +1,36 @@
+"""The adapters that trainings leave: where each lies and what it is."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import insert, select
+
+from jobs.database.engine import Transaction
+from jobs.database.tables import model_artifacts
+from jobs.domain.job import Job
+from jobs.domain.records import Artifact
+from jobs.domain.sighting import ReportedArtifact
+
+BUCKET = "model-artifacts"
+
+
+async def insert_artifact(tx: Transaction, job: Job, reported: ReportedArtifact) -> None:
+    """Store what the cluster reported of a finished job's adapter."""
+    values = {
+        "id": job.artifact_id,
+        "user_id": job.user_id,
+        "job_id": job.id,
+        "name": f"{job.id}.tar",
+        "storage_bucket": BUCKET,
+        "storage_path": f"{job.user_id}/{job.id}.tar",
+        "size_bytes": reported.size_bytes,
+        "sha256": reported.sha256,
+        "created_at": job.updated_at,
+    }
+    await tx.execute(insert(model_artifacts).values(values))
+
+
+async def get_many(tx: Transaction, artifact_ids: Collection[UUID]) -> dict[UUID, Artifact]:
+    """By their ids, which come from jobs that the caller may see."""
+    query = select(model_artifacts).where(model_artifacts.c.id.in_(artifact_ids))
+    return {row.id: Artifact(**row._mapping) for row in await tx.execute(query)}

@@ -1,0 +1,80 @@
+"""The books: one line for each kind of GPU time a job was charged for."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select
+
+from jobs.database.engine import Transaction
+from jobs.database.tables import cost_records, datasets, training_jobs
+from jobs.domain.job import Job
+from jobs.domain.lifecycle import JobStatus
+from jobs.domain.moves import Charge
+from jobs.domain.pricing import GpuConfig
+from jobs.domain.records import ChargeDetails, CostRecord
+
+_RUNS = 20  #: the newest finished jobs that say how fast the next will be
+
+FinishedRun = tuple[int, int, GpuConfig, datetime, datetime]  #: tokens, epochs, GPUs, started, completed
+
+
+async def insert_record(tx: Transaction, job: Job, charge: Charge) -> None:
+    """Write one line; a second of the same kind for the same job is refused by the table."""
+    values = {
+        "id": uuid4(),
+        "user_id": job.user_id,
+        "job_id": job.id,
+        "cost_type": charge.cost_type,
+        "amount": charge.amount,
+        "details": ChargeDetails(job.gpu_config.gpu_type, job.gpu_config.num_gpus, charge.duration_hours),
+        "billing_period": charge.recorded_at.date(),
+        "recorded_at": charge.recorded_at,
+    }
+    await tx.execute(insert(cost_records).values(values))
+
+
+async def records(tx: Transaction, job_ids: Collection[UUID]) -> dict[UUID, list[CostRecord]]:
+    """The lines of each job, newest first; the ids come from jobs that the caller may see."""
+    row = cost_records.c
+    columns = (
+        row.id,
+        row.job_id,
+        row.cost_type,
+        row.amount,
+        row.details,
+        row.billing_period,
+        row.recorded_at,
+    )
+    query = select(*columns).where(row.job_id.in_(job_ids)).order_by(row.recorded_at.desc(), row.id)
+    found: dict[UUID, list[CostRecord]] = defaultdict(list)
+    for read in await tx.execute(query):
+        found[read.job_id].append(CostRecord(**read._mapping))
+    return found
+
+
+async def finished_runs(
+    tx: Transaction, user_id: str, *, gpu_type: str, base_model: str
+) -> list[FinishedRun]:
+    """This user's newest completed jobs on that GPU with that model."""
+    row = training_jobs.c
+    query = (
+        select(
+            datasets.c.total_tokens,
+            row.total_epochs,
+            row.gpu_config,
+            row.started_at,
+            row.completed_at,
+            row.hyperparameters,
+        )
+        .join(datasets, datasets.c.id == row.dataset_id)
+        .where(row.user_id == user_id, row.status == JobStatus.COMPLETED)
+        .order_by(row.created_at.desc(), row.id.desc())
+        .limit(10 * _RUNS)
+    )
+    return [
+        (read.total_tokens, read.total_epochs, read.gpu_config, read.started_at, read.completed_at)
+        for read in await tx.execute(query)
+        if read.gpu_config.gpu_type == gpu_type and read.hyperparameters.base_model == base_model
+    ][:_RUNS]

@@ -1,0 +1,176 @@
+"""One door to the database: transactions for a user or for the service, on SQLite and on Postgres."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from jobs.domain.errors import PipelineError
+
+Transaction = AsyncConnection
+Position = tuple[datetime, UUID]  #: where a page goes on: `created_at` and `id` of the last row seen
+
+_BUSY_SECONDS = 10
+_POSTGRES_SETTINGS = {
+    "application_name": "lora-pipeline",
+    "timezone": "UTC",
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+
+class DatabaseUnavailable(PipelineError):
+    """The database gave no answer or cannot write: nothing was changed, ask again later."""
+
+
+class SchemaMismatch(PipelineError):
+    """The database is of another schema version; the sentence says what to run."""
+
+
+class Database:
+    """Transactions. Each is one connection of the pool for as long as its block runs: keep the network out of it."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.dialect: Literal["sqlite", "postgresql"] = (
+            "postgresql" if engine.dialect.name == "postgresql" else "sqlite"
+        )
+        # SQLite has one writer at a time; waiting here is cheaper than in its busy loop.
+        self._writer = asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
+
+    @classmethod
+    def open(cls, url: str, *, pool_size: int = 10) -> "Database":
+        """The database at `url` (`sqlite:///file` or `postgresql://…`). Nothing is contacted."""
+        if url.startswith("sqlite"):
+            return cls(_sqlite(url, pool_size))
+        return cls(_postgres(url, pool_size))
+
+    @contextlib.asynccontextmanager
+    async def begin(self, user_id: str | None = None) -> AsyncIterator[Transaction]:
+        """A write transaction, committed at the end of the block, undone when it raises.
+
+        With `user_id` Postgres lets it see and touch that user's rows alone. Raises `DatabaseUnavailable`.
+        """
+        async with self._writer, self._transaction(user_id, write=True) as tx:
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def read(self, user_id: str | None = None) -> AsyncIterator[Transaction]:
+        """As `begin`, but nothing can be written."""
+        async with self._transaction(user_id, write=False) as tx:
+            yield tx
+
+    async def now(self) -> datetime:
+        """The database's clock: the one clock by which claims, waits and money are counted."""
+        if self.dialect == "sqlite":
+            return datetime.now(UTC)
+        async with self.read() as tx:
+            instant: datetime = await tx.scalar(text("SELECT clock_timestamp()"))
+            return instant.astimezone(UTC)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self, user_id: str | None, *, write: bool) -> AsyncIterator[Transaction]:
+        try:
+            async with self.engine.connect() as connection:
+                if self.dialect == "postgresql":
+                    await connection.execution_options(postgresql_readonly=not write)
+                else:
+                    await connection.execution_options(immediate=write)
+                async with connection.begin():
+                    if user_id is not None and self.dialect == "postgresql":
+                        claims = msgspec.json.encode({"sub": user_id}).decode()
+                        await connection.execute(_SET_CLAIMS, {"claims": claims})
+                    yield connection
+        except (OperationalError, InterfaceError, PoolTimeout, OSError) as exc:
+            raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
+        except DBAPIError as exc:
+            if exc.connection_invalidated or _is_outage(exc):
+                raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
+            raise
+
+
+_SET_CLAIMS = text("SELECT set_config('request.jwt.claims', :claims, true)")
+
+
+def _postgres(url: str, pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        async_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"server_settings": _POSTGRES_SETTINGS, "timeout": 5, "command_timeout": 60},
+        json_serializer=_as_it_is,
+        json_deserializer=_as_it_is,
+    )
+
+
+def _sqlite(url: str, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        async_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        connect_args={"timeout": _BUSY_SECONDS},
+        json_serializer=_as_it_is,
+        json_deserializer=_as_it_is,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _on_connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself: `_on_begin` does
+        cursor = connection.cursor()
+        for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        # A transaction that reads first and writes later fails at once when another wrote in between.
+        immediate = connection.get_execution_options().get("immediate", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def async_url(url: str) -> URL:
+    """`url` with the driver that the engine uses."""
+    if url.startswith("sqlite"):
+        return make_url(url).set(drivername="sqlite+aiosqlite")
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite URL; None for Postgres."""
+    return Path(unquote(urlsplit(url).path)[1:]) if url.startswith("sqlite") else None
+
+
+def _as_it_is(text_: str) -> str:
+    """JSON is coded by the column types alone."""
+    return text_
+
+
+def _is_outage(exc: DBAPIError) -> bool:
+    """asyncpg names the server's going away by SQLSTATE class 08 and 57P, and being full or read-only by 53 and 25006."""
+    state = getattr(exc.orig, "sqlstate", None) or ""
+    return state[:2] in {"08", "53"} or state[:3] == "57P" or state in {"57014", "55P03", "25006"}
+
+
+def _first_line(exc: BaseException) -> str:
+    cause = getattr(exc, "orig", None) or exc
+    return (str(cause).partition("\n")[0] or type(cause).__name__)[:300]

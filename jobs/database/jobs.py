@@ -1,0 +1,273 @@
+"""The moves of a job's row: made, claimed, saved under the claim, cancelled, told by a callback; and its readers.
+
+Every move is guarded by what was read. No row back means that somebody was first.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, case, func, literal, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from jobs.database import artifacts, costs, metrics, notifications
+from jobs.database.engine import Position, Transaction
+from jobs.database.tables import training_jobs
+from jobs.domain.job import Job
+from jobs.domain.lifecycle import ACTIVE, FINAL, JobStatus, Release, Seen, advance
+from jobs.domain.moves import Move
+
+_row = training_jobs.c
+COLUMNS = tuple(
+    _row[field.name] for field in fields(Job)
+)  #: all but `error_stack`, which never leaves the database
+SUBMITTING = "handing the job to the GPU cluster"
+_FIXED = frozenset(
+    """id user_id dataset_id preset_id hyperparameters gpu_config created_at estimated_total_cost total_epochs
+    revision idempotency_key request_hash""".split()  # noqa: SIM905 - a list of words reads better
+)
+_NEW = (
+    *("id", "user_id", "dataset_id", "preset_id", "status", "current_stage", "total_epochs", "total_steps"),
+    *("hyperparameters", "gpu_config", "estimated_total_cost", "created_at", "updated_at", "next_action_at"),
+    *("idempotency_key", "request_hash"),
+)
+_TOLD = ("progress", "current_epoch", "current_step", "total_steps", "current_stage", "current_metrics")
+_CANCELLED = (
+    *("status", "current_stage", "completed_at", "current_cost", "final_cost", "release", "releasing_since"),
+    *("next_action_at", "failures", "stale", "contact_lost_since", "updated_at"),
+)
+
+
+async def insert_job(tx: Transaction, job: Job) -> bool:
+    """Store a new job. False: this user has one with this idempotency key already."""
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    statement = (
+        dialect.insert(training_jobs)
+        .values({name: getattr(job, name) for name in _NEW})
+        .on_conflict_do_nothing(index_elements=["user_id", "idempotency_key"])
+    )
+    return bool((await tx.execute(statement)).rowcount)
+
+
+async def get(tx: Transaction, job_id: UUID, user_id: str) -> Job | None:
+    """This user's job."""
+    return _one(await tx.execute(select(*COLUMNS).where(_row.id == job_id, _row.user_id == user_id)))
+
+
+async def get_many(tx: Transaction, job_ids: Collection[UUID], user_id: str) -> dict[UUID, Job]:
+    """Those of the jobs that are this user's."""
+    query = select(*COLUMNS).where(_row.id.in_(job_ids), _row.user_id == user_id)
+    return {job.id: job for job in map(_job, await tx.execute(query))}
+
+
+async def by_idempotency_key(tx: Transaction, user_id: str, key: str) -> Job | None:
+    """The job this user made with this key."""
+    query = select(*COLUMNS).where(_row.user_id == user_id, _row.idempotency_key == key)
+    return _one(await tx.execute(query))
+
+
+async def page(
+    tx: Transaction,
+    user_id: str,
+    *,
+    limit: int,
+    after: Position | None = None,
+    statuses: Sequence[JobStatus] = (),
+) -> list[Job]:
+    """This user's jobs, newest first."""
+    query = select(*COLUMNS).where(_row.user_id == user_id)
+    if statuses:
+        query = query.where(_row.status.in_(statuses))
+    if after is not None:
+        at, job_id = after
+        query = query.where(
+            tuple_(_row.created_at, _row.id)
+            < tuple_(literal(at, _row.created_at.type), literal(job_id, _row.id.type))
+        )
+    query = query.order_by(_row.created_at.desc(), _row.id.desc()).limit(limit)
+    return [_job(row) for row in await tx.execute(query)]
+
+
+async def count(tx: Transaction, user_id: str, *, statuses: Sequence[JobStatus] = ()) -> int:
+    """How many jobs this user has, with one of `statuses` where given."""
+    query = select(func.count()).select_from(training_jobs).where(_row.user_id == user_id)
+    if statuses:
+        query = query.where(_row.status.in_(statuses))
+    return await tx.scalar(query) or 0
+
+
+async def lock_active(tx: Transaction, job_id: UUID, user_id: str) -> Job | None:
+    """This user's job if it has not ended, held until the transaction ends."""
+    query = select(*COLUMNS).where(_row.id == job_id, _row.user_id == user_id, _row.status.in_(ACTIVE))
+    return _one(await tx.execute(query.with_for_update()))
+
+
+async def find(tx: Transaction, job_id: UUID) -> Job | None:
+    """Anybody's job: for the service and its operator."""
+    return _one(await tx.execute(select(*COLUMNS).where(_row.id == job_id)))
+
+
+async def claim_queued(
+    tx: Transaction, *, limit: int, now: datetime, until: datetime, url_life: timedelta
+) -> list[Job]:
+    """Take up the oldest due queued jobs: they are ours until `until`, and may have been sent from now on."""
+    due = (
+        select(_row.id)
+        .where(_row.status == JobStatus.QUEUED, _row.next_action_at <= now)
+        .order_by(_row.created_at, _row.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    values = {
+        "status": advance(JobStatus.QUEUED, Seen.CLAIMED),
+        "current_stage": SUBMITTING,
+        "submitted_at": now,
+        "signed_until": now + url_life,
+        "updated_at": now,
+        "revision": _row.revision + 1,
+    }
+    return sorted(await _claim(tx, due, until, values), key=lambda job: (job.created_at, job.id))
+
+
+async def claim_due(
+    tx: Transaction, *, limit: int, now: datetime, until: datetime, url_life: timedelta
+) -> list[Job]:
+    """Take up to `limit` other jobs that are due, the longest waiting first; they are ours until `until`."""
+    due = (
+        select(_row.id)
+        .where(_row.status != JobStatus.QUEUED, _row.next_action_at <= now)
+        .order_by(_row.next_action_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    unsent = _row.external_job_id.is_(None) & _row.submitted_at.is_(None)
+    values = {
+        "submitted_at": case((unsent, now), else_=_row.submitted_at),
+        "signed_until": case((unsent, now + url_life), else_=_row.signed_until),
+    }
+    return await _claim(tx, due, until, values)
+
+
+async def save_if_claimed(tx: Transaction, claimed: Job, move: Move, *, soon: datetime) -> bool:
+    """Store `move`, whole, if the job is still `claimed` by us, and let it go. False: it is not; nothing is stored.
+
+    A callback may have told more in the meantime: progress never falls, the figures that belong to more progress stay,
+    and the next look is `soon` when there was one.
+    """
+    job = move.job
+    values = {field.name: getattr(job, field.name) for field in fields(Job) if field.name not in _FIXED}
+    values |= _unless_further(job)
+    if job.status.is_final:
+        values["current_stage"] = None
+    if values["next_action_at"] is not None:
+        overtaken = _row.revision != claimed.revision
+        values["next_action_at"] = case(
+            (overtaken, min(soon, values["next_action_at"])), else_=values["next_action_at"]
+        )
+    values |= {"claim_token": None, "revision": _row.revision + 1}
+    mine = (_row.id == job.id, _row.claim_token == claimed.claim_token)
+    if not (await tx.execute(update(training_jobs).where(*mine).values(values))).rowcount:
+        return False
+    await _store_belongings(tx, move)
+    return True
+
+
+async def cancel(tx: Transaction, move: Move) -> None:
+    """Store a cancel of a job that `lock_active` holds; whoever has claimed it has lost it."""
+    values = {name: getattr(move.job, name) for name in _CANCELLED}
+    values |= {"claim_token": None, "revision": _row.revision + 1}
+    await tx.execute(update(training_jobs).where(_row.id == move.job.id).values(values))
+    await _store_belongings(tx, move)
+
+
+async def tell(tx: Transaction, job: Job, *, look_at: datetime) -> bool:
+    """Store what a callback told of an active job, and look again at `look_at` unless somebody looks now."""
+    values = _unless_further(job) | {
+        "updated_at": job.updated_at,
+        "revision": _row.revision + 1,
+        "next_action_at": case(
+            (_row.claim_token.is_(None) & (_row.next_action_at > look_at), look_at), else_=_row.next_action_at
+        ),
+    }
+    mine = (_row.id == job.id, _row.user_id == job.user_id, _row.status.in_(ACTIVE))
+    return bool((await tx.execute(update(training_jobs).where(*mine).values(values))).rowcount)
+
+
+async def store_external_id(tx: Transaction, job_id: UUID, external_job_id: str, at: datetime) -> bool:
+    """Store the fact that the cluster calls the job so, claim or no claim. False: another job has this id.
+
+    A cancelled job of which it was learnt is looked at now, to stop it.
+    """
+    values = {
+        "external_job_id": func.coalesce(_row.external_job_id, external_job_id),
+        "accepted_at": func.coalesce(_row.accepted_at, literal(at, _row.accepted_at.type)),
+        "next_action_at": case(
+            (_row.status.in_(FINAL) & (_row.release == Release.NEEDED), at), else_=_row.next_action_at
+        ),
+        "revision": _row.revision + 1,
+    }
+    news = (_row.id == job_id, _row.external_job_id.is_(None))
+    try:
+        async with tx.begin_nested():
+            await tx.execute(update(training_jobs).where(*news).values(values))
+    except IntegrityError:
+        return False
+    return True
+
+
+async def set_aside(tx: Transaction, claimed: Job, *, stack: str, until: datetime) -> None:
+    """A job on which our own code failed: keep the stack for its developers, and look again later."""
+    mine = (_row.id == claimed.id, _row.claim_token == claimed.claim_token)
+    values = {"error_stack": stack, "next_action_at": until, "claim_token": None}
+    await tx.execute(update(training_jobs).where(*mine).values(values))
+
+
+async def next_due(tx: Transaction) -> datetime | None:
+    """When the next job wants to be looked at."""
+    due: datetime | None = await tx.scalar(select(func.min(_row.next_action_at)))
+    return due
+
+
+async def _claim(tx: Transaction, due: Any, until: datetime, values: Mapping[str, Any]) -> list[Job]:
+    statement = (
+        update(training_jobs)
+        .where(_row.id.in_(due.scalar_subquery()))
+        .values({**values, "claim_token": uuid4(), "next_action_at": until})
+        .returning(*COLUMNS)
+        .execution_options(synchronize_session=False)
+    )
+    return [_job(row) for row in await tx.execute(statement)]
+
+
+async def _store_belongings(tx: Transaction, move: Move) -> None:
+    """What must become visible together with the job's new value."""
+    job = move.job
+    if move.points:
+        await metrics.upsert(tx, job.id, move.points)
+    for charge in move.charges:
+        await costs.insert_record(tx, job, charge)
+    for notice in move.notices:
+        await notifications.insert_notice(tx, job, notice)
+    if move.artifact is not None:
+        await artifacts.insert_artifact(tx, job, move.artifact)
+
+
+def _unless_further(job: Job) -> dict[str, Any]:
+    """What `job` tells of its progress, except where the row is further already."""
+    further = _row.progress > job.progress
+    return {
+        name: case((further, _row[name]), else_=literal(getattr(job, name), _row[name].type))
+        for name in _TOLD
+    }
+
+
+def _one(rows: Any) -> Job | None:
+    row = rows.one_or_none()
+    return None if row is None else _job(row)
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(**row._mapping)

@@ -1,0 +1,74 @@
+"""Points on training curves: one row per job and step, whoever reports it, however often."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from jobs.database.engine import Transaction
+from jobs.database.tables import metrics_points
+from jobs.domain.metrics import SERIES, Point, thin
+
+_row = metrics_points.c
+_COLUMNS = tuple(column for column in metrics_points.c if column.name != "job_id")
+
+
+async def upsert(tx: Transaction, job_id: UUID, points: Sequence[Point]) -> None:
+    """Store points; a step that is there already is merged with what is new, as `domain.metrics.merge` says."""
+    if not points:
+        return
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(metrics_points)
+    new = statement.excluded
+    newer = _is_newer(new)
+    merged = {name: _preferred(newer, new[name], _row[name]) for name in SERIES}
+    ranked = {
+        name: case((newer, new[name]), else_=_row[name])
+        for name in ("epoch", "timestamp", "reported_at", "from_callback")
+    }
+    statement = statement.on_conflict_do_update(
+        index_elements=["job_id", "step"],
+        set_={**merged, **ranked, "non_finite": or_(new.non_finite, _row.non_finite)},
+    )
+    rows = [
+        {"job_id": job_id} | {column.name: getattr(point, column.name) for column in _COLUMNS}
+        for point in points
+    ]
+    await tx.execute(statement, rows)
+
+
+async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> list[Point]:
+    """The `last` newest points (beyond `after_step`), ascending. Whose job it is was asked before."""
+    query = select(*_COLUMNS).where(_row.job_id == job_id)
+    if after_step is not None:
+        query = query.where(_row.step > after_step)
+    rows = await tx.execute(query.order_by(_row.step.desc()).limit(last))
+    return [_point(row) for row in rows][::-1]
+
+
+async def thinned(tx: Transaction, job_id: UUID, *, most: int) -> list[Point]:
+    """The whole history in at most `most` points, ascending, every spike kept."""
+    rows = await tx.execute(select(*_COLUMNS).where(_row.job_id == job_id).order_by(_row.step))
+    return thin([_point(row) for row in rows], most)
+
+
+def _is_newer(new: Any) -> ColumnElement[bool]:
+    """Whether the incoming report outranks the stored one: the later trainer's clock, then the callback's."""
+    same_clock = or_(
+        new.reported_at == _row.reported_at, and_(new.reported_at.is_(None), _row.reported_at.is_(None))
+    )
+    return or_(
+        and_(new.reported_at.is_not(None), _row.reported_at.is_(None)),
+        new.reported_at > _row.reported_at,
+        and_(same_clock, new.from_callback >= _row.from_callback),
+    )
+
+
+def _preferred(newer: ColumnElement[bool], new: Any, old: Any) -> ColumnElement[Any]:
+    return case((newer, func.coalesce(new, old)), else_=func.coalesce(old, new))
+
+
+def _point(row: Row[Any]) -> Point:
+    return Point(**row._mapping)

@@ -1,0 +1,126 @@
+"""Who may see and do what in Postgres: two group roles, their grants, and row-level security.
+
+Applied anew by every `migrate`, so that it always says what this file says. SQLite has no roles; there the same filter
+stands in each function's `user_id`.
+"""
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+API, SERVICE = "lora_pipeline_api", "lora_pipeline_service"
+_ME = "(SELECT nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub')"
+_MINE = f"user_id = {_ME}"
+_ACTIVE = "('queued', 'initializing', 'running')"
+_OF_MY_JOB = (
+    "EXISTS (SELECT FROM training_jobs AS job WHERE job.id = job_id)"  # which is under its own policies
+)
+
+TABLES = ("datasets", "training_jobs", "metrics_points", "cost_records", "notifications", "model_artifacts")
+
+#: What the API's role may do: privilege → columns, in each table; None means all columns.
+GRANTS: dict[str, dict[str, str | None]] = {
+    "alembic_version": {"SELECT": None},
+    "datasets": {
+        "SELECT": None,
+        "INSERT": None,
+        "UPDATE": """status, training_ready, format, size_bytes, total_training_pairs, total_tokens, error_message,
+            storage_path""",
+    },
+    "training_jobs": {
+        "SELECT": """id, user_id, dataset_id, preset_id, status, current_stage, progress, current_epoch, total_epochs,
+            current_step, total_steps, hyperparameters, gpu_config, current_metrics, external_job_id,
+            estimated_total_cost, current_cost, final_cost, error_message, artifact_id, created_at, started_at,
+            completed_at, updated_at, next_action_at, claim_token, submitted_at, signed_until, accepted_at, release,
+            releasing_since, released_at, last_contact_at, contact_lost_since, failures, not_found_count,
+            not_found_since, stale, revision, idempotency_key, request_hash""",
+        "INSERT": """id, user_id, dataset_id, preset_id, status, current_stage, total_epochs, total_steps,
+            hyperparameters, gpu_config, estimated_total_cost, created_at, updated_at, next_action_at,
+            idempotency_key, request_hash""",
+        "UPDATE": """status, current_stage, progress, current_epoch, current_step, total_steps, current_metrics,
+            current_cost, final_cost, completed_at, updated_at, next_action_at, claim_token, release, releasing_since,
+            failures, stale, contact_lost_since, revision""",
+    },
+    "metrics_points": {"SELECT": None, "INSERT": None, "UPDATE": None},
+    "cost_records": {"SELECT": None, "INSERT": None},
+    "notifications": {"SELECT": None, "INSERT": None, "UPDATE": "read_at"},
+    "model_artifacts": {"SELECT": None},
+}
+
+#: Row-level security for the API's role: table → command → (rows it may touch, rows it may leave).
+POLICIES: dict[str, dict[str, tuple[str | None, str | None]]] = {
+    "datasets": {"SELECT": (_MINE, None), "INSERT": (None, _MINE), "UPDATE": (_MINE, _MINE)},
+    "training_jobs": {
+        "SELECT": (_MINE, None),
+        "INSERT": (None, f"{_MINE} AND status = 'queued' AND external_job_id IS NULL"),
+        "UPDATE": (
+            f"{_MINE} AND status IN {_ACTIVE}",
+            f"{_MINE} AND (status = 'cancelled' OR status IN {_ACTIVE})",
+        ),
+    },
+    "metrics_points": {
+        "SELECT": (_OF_MY_JOB, None),
+        "INSERT": (None, _OF_MY_JOB),
+        "UPDATE": (_OF_MY_JOB, _OF_MY_JOB),
+    },
+    "cost_records": {"SELECT": (_MINE, None), "INSERT": (None, f"{_MINE} AND {_OF_MY_JOB}")},
+    "notifications": {
+        "SELECT": (_MINE, None),
+        "INSERT": (None, f"{_MINE} AND {_OF_MY_JOB}"),
+        "UPDATE": (_MINE, _MINE),
+    },
+    "model_artifacts": {"SELECT": (_MINE, None)},
+}
+
+
+def role_statements(missing: list[str]) -> list[str]:
+    """What makes the group roles."""
+    return [f"CREATE ROLE {role} NOLOGIN" for role in missing]
+
+
+def missing_roles(connection: Connection) -> list[str]:
+    """Which of the two group roles are not there."""
+    known = set(
+        connection.scalars(
+            text("SELECT rolname FROM pg_roles WHERE rolname IN (:api, :service)"),
+            {"api": API, "service": SERVICE},
+        )
+    )
+    return [role for role in (API, SERVICE) if role not in known]
+
+
+def may_make_roles(connection: Connection) -> bool:
+    """Whether this login may create roles."""
+    return bool(
+        connection.scalar(text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"))
+    )
+
+
+def statements() -> list[str]:
+    """Everything that secures the tables, to be run again and again; the roles must be there."""
+    schema = [f"GRANT USAGE ON SCHEMA public TO {API}, {SERVICE}"]
+    return [*schema, *(line for table in ("alembic_version", *TABLES) for line in _of(table))]
+
+
+def _of(table: str) -> list[str]:
+    lines = [f"REVOKE ALL ON {table} FROM {API}, {SERVICE}"]
+    for privilege, columns in GRANTS[table].items():
+        lines.append(f"GRANT {privilege}{f' ({columns})' if columns else ''} ON {table} TO {API}")
+    lines.append(f"GRANT {'ALL' if table in TABLES else 'SELECT'} ON {table} TO {SERVICE}")
+    if table not in TABLES:
+        return lines
+    lines += [
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+    ]
+    for command, (using, check) in POLICIES[table].items():
+        name = f"api_{command.lower()}"
+        rule = f"{f' USING ({using})' if using else ''}{f' WITH CHECK ({check})' if check else ''}"
+        lines += [
+            f"DROP POLICY IF EXISTS {name} ON {table}",
+            f"CREATE POLICY {name} ON {table} FOR {command} TO {API}{rule}",
+        ]
+    return [
+        *lines,
+        f"DROP POLICY IF EXISTS service_all ON {table}",
+        f"CREATE POLICY service_all ON {table} FOR ALL TO {SERVICE} USING (true) WITH CHECK (true)",
+    ]

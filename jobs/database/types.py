@@ -1,0 +1,129 @@
+"""Column types that mean the same in both databases, and read well in both for people with a SQL prompt."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import JSON, DateTime, Dialect, Numeric, String, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+T = TypeVar("T")
+W = TypeVar("W", bound=StrEnum)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class Id(TypeDecorator[UUID]):
+    """A UUID: Postgres' own, in SQLite the usual 36 characters."""
+
+    impl = Uuid
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Postgres has a type for it."""
+        return dialect.type_descriptor(Uuid() if dialect.name == "postgresql" else String(36))
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
+        """SQLite takes text."""
+        return value if value is None or dialect.name == "postgresql" else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> UUID | None:
+        """A UUID either way."""
+        return value if value is None or isinstance(value, UUID) else UUID(value)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware instant in UTC; a naive one is a bug and refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Postgres takes it as it is; SQLite keeps no zone, so everything in it is UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        utc = value.astimezone(UTC)
+        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC either way."""
+        return (
+            None
+            if value is None
+            else value.replace(tzinfo=UTC)
+            if value.tzinfo is None
+            else value.astimezone(UTC)
+        )
+
+
+class Money(TypeDecorator[Decimal]):
+    """Exact dollars and cents: NUMERIC in Postgres; in SQLite, whose NUMERIC is a float, text like `12.30`."""
+
+    impl = Numeric(14, 2)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text where numbers are floats."""
+        return dialect.type_descriptor(Numeric(14, 2) if dialect.name == "postgresql" else String(16))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """More than two places would be rounded silently, so they are refused."""
+        if value is None:
+            return None
+        cents = value.quantize(Decimal("0.01"))
+        if cents != value:
+            raise ValueError(f"{value} dollars is no whole number of cents")
+        return cents if dialect.name == "postgresql" else str(cents)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        """Two places either way."""
+        return None if value is None else Decimal(value)
+
+
+class AsJson(TypeDecorator[T], Generic[T]):
+    """A value as a JSON object with its numbers exact; read back as `shape`, a dataclass or a builtin type."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, shape: type[T]) -> None:
+        self.shape = shape
+        self._decoder = msgspec.json.Decoder(shape)
+        super().__init__()
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Both keep `null` as SQL's NULL. The engine's own JSON coding is switched off (`engine.py`)."""
+        json = JSONB(none_as_null=True) if dialect.name == "postgresql" else JSON(none_as_null=True)
+        return dialect.type_descriptor(json)
+
+    def process_bind_param(self, value: T | None, dialect: Dialect) -> Any:
+        """JSON text."""
+        return None if value is None else _ENCODER.encode(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> T | None:
+        """The value that was put in."""
+        return None if value is None else self._decoder.decode(value)
+
+
+class Word(TypeDecorator[W], Generic[W]):
+    """A word of a fixed vocabulary; a check constraint of the table holds it too."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def __init__(self, vocabulary: type[W]) -> None:
+        self.vocabulary = vocabulary
+        super().__init__()
+
+    def process_bind_param(self, value: W | None, dialect: Dialect) -> str | None:
+        """Its text."""
+        return None if value is None else value.value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> W | None:
+        """The word."""
+        return None if value is None else self.vocabulary(value)

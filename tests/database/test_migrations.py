@@ -1,0 +1,60 @@
+"""The migrated schema equals the models on both databases, also when several processes migrate at once."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from jobs.database import Database, SchemaMismatch
+from jobs.database.migrate import check_schema, migrate, newest_version
+from jobs.database.tables import metadata
+from tests.services import PostgresServer
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "compare_server_default": False}
+    )
+    return list(compare_metadata(context, metadata))
+
+
+async def test_the_migrated_schema_equals_the_models(database: Database) -> None:
+    async with database.read() as tx:
+        assert await tx.run_sync(differences) == []
+    await check_schema(database)
+
+
+async def test_migrating_again_changes_nothing(database_url: str) -> None:
+    assert (await migrate(database_url))[0] == f"schema version {newest_version()}"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_three_that_migrate_at_once_make_one_schema(
+    kind: str, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres_server.fresh_database() if kind == "postgres" else f"sqlite:///{tmp_path / 'new.db'}"
+    said = await asyncio.gather(*(migrate(url) for _ in range(3)))
+    assert sum("was empty" in lines[0] for lines in said) == 1
+    database = Database.open(url)
+    await check_schema(database)
+    await database.close()
+
+
+async def test_another_version_is_refused_by_name(database: Database, database_url: str) -> None:
+    async with database.begin() as tx:
+        await tx.execute(text("UPDATE alembic_version SET version_num = 'from the future'"))
+    with pytest.raises(SchemaMismatch, match=r"from the future.*python -m jobs migrate"):
+        await check_schema(database)
+    with pytest.raises(SchemaMismatch, match="it is newer"):
+        await migrate(database_url)
+
+
+async def test_an_empty_database_says_what_to_run(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'none.db'}")
+    with pytest.raises(SchemaMismatch, match=r"no schema yet.*python -m jobs migrate"):
+        await check_schema(database)
+    await database.close()
