@@ -1,6 +1,5 @@
 """Hyperparameters, the presets that fill them, and the rules they must meet."""
 
-import math
 from dataclasses import dataclass, fields
 
 from jobs.domain.errors import FieldFlaw
@@ -90,15 +89,17 @@ def flaws_of(wish: Hyperparameters) -> list[FieldFlaw]:
 
 def _flaw(name: str, value: object) -> str | None:
     match name, value:
+        case _, bool():  # Python counts it among the whole numbers
+            return "has the wrong type"
         case "base_model", str(text):
             ok = 0 < len(text.strip()) <= _LONGEST_MODEL_NAME and text.isprintable()
             return (
                 None if ok else f"must be a model's name or folder of 1 to {_LONGEST_MODEL_NAME} characters"
             )
         case "learning_rate", float(rate) | int(rate):
-            return None if math.isfinite(rate) and 0 < rate <= 1 else "must be above 0 and at most 1"
+            return None if 0 < rate <= 1 else "must be above 0 and at most 1"
         case "lora_dropout", float(share) | int(share):
-            return None if math.isfinite(share) and 0 <= share < 1 else "must be at least 0 and below 1"
+            return None if 0 <= share < 1 else "must be at least 0 and below 1"
         case _, int(number) if name in _WHOLE_LIMITS:
             most = _WHOLE_LIMITS[name]
             return None if 1 <= number <= most else f"must be a whole number from 1 to {most}"
