@@ -1,6 +1,8 @@
 """Hyperparameters, the presets that fill them, and the rules they must meet."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from uuid import UUID
 
 from jobs.domain.errors import FieldFlaw
 
@@ -31,6 +33,18 @@ class Preset:
     hyperparameters: Hyperparameters
     gpu_type: str  #: catalogue id
     num_gpus: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingWish:
+    """What a person asks for: what is None or left out of `hyperparameters` is the preset's, else the default."""
+
+    dataset_id: UUID | None  #: None: the text given was no id
+    preset_id: str | None = None
+    hyperparameters: Mapping[str, object] = field(default_factory=dict)  #: by the names of `Hyperparameters`
+    gpu_type: str | None = None  #: catalogue id
+    num_gpus: int | None = None
+    idempotency_key: str | None = None
 
 
 PRESETS = (

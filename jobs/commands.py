@@ -1,0 +1,349 @@
+"""What a person asks for, and what a trainer reports: each is checked, stored whole, and rung to the worker.
+
+Nothing here waits for the GPU cluster.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from jobs.buckets import (
+    DATASETS,
+    BadObjectName,
+    Buckets,
+    ObjectMissing,
+    check_object,
+    dataset_path,
+    upload_path,
+)
+from jobs.callback_url import CallbackUrls
+from jobs.database import Database, costs, datasets, jobs, metrics, notifications
+from jobs.domain import moves
+from jobs.domain.dataset import Dataset, DatasetStatus
+from jobs.domain.dataset_file import DatasetFlaw
+from jobs.domain.errors import (
+    DatasetNotUsable,
+    FieldFlaw,
+    InvalidTraining,
+    JobFinished,
+    UnknownDataset,
+    UnknownJob,
+)
+from jobs.domain.job import Job
+from jobs.domain.lifecycle import JobStatus
+from jobs.domain.pacing import Pacing
+from jobs.domain.planning import Plan, plan
+from jobs.domain.pricing import Estimate, GpuType, estimate, pace_of
+from jobs.domain.sighting import Report
+from jobs.domain.training import TrainingWish
+from jobs.examination import examine
+
+UPLOAD_LIFE = timedelta(hours=1)
+LONGEST_NAME = 200
+WAITING = "waiting for a worker"
+_IMPORTABLE = ("lora-datasets", "training-files")
+_CALM = timedelta(seconds=1)  #: between two looks at a job that callbacks ask for
+
+
+class Rings(Protocol):
+    """What makes a worker act now."""
+
+    async def ring(self) -> None:
+        """Never fails and never waits long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A dataset that waits for its file, and where to PUT it until `expires_at`."""
+
+    dataset: Dataset
+    url: str
+    expires_at: datetime
+
+
+class CallbackOutcome(Enum):
+    """What became of a trainer's report."""
+
+    TAKEN = auto()
+    ENDED = auto()  #: the job is over; the trainer should stop
+    UNKNOWN = auto()  #: no such job, or not this job's token
+
+
+class Commands:
+    """Everything that users and trainers may change. Raises the errors of `domain/errors.py`."""
+
+    def __init__(
+        self,
+        database: Database,
+        buckets: Buckets,
+        bell: Rings,
+        *,
+        catalog: Sequence[GpuType],
+        callback_urls: CallbackUrls,
+        max_dataset_bytes: int,
+        pacing: Pacing,
+    ) -> None:
+        self._database, self._buckets, self._bell = database, buckets, bell
+        self._catalog = {gpu.id: gpu for gpu in catalog}
+        self._callback_urls = callback_urls
+        self._max_dataset_bytes = max_dataset_bytes
+        self._calm = min(_CALM, pacing.cycle)
+        self._examinations: dict[UUID, asyncio.Task[Dataset]] = {}
+
+    async def create_job(self, user_id: str, wish: TrainingWish) -> Job:
+        """Queue a job; with a known idempotency key, the job that was made with it.
+
+        Raises `InvalidTraining`, `UnknownDataset`, `DatasetNotUsable`.
+        """
+        if known := await self._made_before(user_id, wish):
+            return known
+        chosen, dataset, expected = await self._planned(user_id, wish)
+        at = await self._database.now()
+        job = Job(
+            id=uuid4(),
+            user_id=user_id,
+            dataset_id=dataset.id,
+            preset_id=wish.preset_id,
+            hyperparameters=chosen.hyperparameters,
+            gpu_config=chosen.gpu_config,
+            current_stage=WAITING,
+            total_epochs=chosen.hyperparameters.num_epochs,
+            total_steps=expected.total_steps,
+            estimated_total_cost=expected.total,
+            created_at=at,
+            updated_at=at,
+            next_action_at=at,
+            idempotency_key=wish.idempotency_key,
+            request_hash=_hash(wish),
+        )
+        async with self._database.begin(user_id) as tx:
+            is_new = await jobs.insert_job(tx, job)
+        if not is_new and (known := await self._made_before(user_id, wish)):
+            return known
+        await self._bell.ring()
+        return job
+
+    async def estimate(self, user_id: str, wish: TrainingWish) -> Estimate:
+        """What the job would take. Raises as `create_job`."""
+        return (await self._planned(user_id, wish))[2]
+
+    async def cancel_job(self, user_id: str, job_id: UUID) -> Job:
+        """End an active job now; what was or may have been sent is released by the worker.
+
+        Raises `UnknownJob`, and `JobFinished` for one that completed or failed.
+        """
+        at = await self._database.now()
+        async with self._database.begin(user_id) as tx:
+            job = await jobs.lock_active(tx, job_id, user_id)
+            if job is not None:
+                await jobs.cancel(tx, moves.cancel(job, at))
+            ended = await jobs.get(tx, job_id, user_id)
+        if ended is None:
+            raise UnknownJob("There is no job with this id.")
+        if ended.status is not JobStatus.CANCELLED:
+            raise JobFinished(ended.status)
+        if job is not None:
+            await self._bell.ring()
+        return ended
+
+    async def create_upload(self, user_id: str, *, name: str, file_name: str, size_bytes: int) -> Upload:
+        """Announce a dataset and get the URL to PUT its file to. Raises `InvalidTraining`."""
+        flaws = [_name_flaw("name", name), _name_flaw("fileName", file_name), self._size_flaw(size_bytes)]
+        if found := [flaw for flaw in flaws if flaw]:
+            raise InvalidTraining(found)
+        at = (await self._database.now()).replace(microsecond=0)
+        dataset_id = uuid4()
+        dataset = Dataset(
+            id=dataset_id,
+            user_id=user_id,
+            name=name.strip(),
+            storage_bucket=DATASETS,
+            storage_path=dataset_path(user_id, dataset_id),
+            created_at=await self._database.now(),
+            size_bytes=size_bytes,
+        )
+        url = self._buckets.put_url(
+            DATASETS,
+            upload_path(user_id, dataset_id),
+            issued_at=at,
+            lifetime=UPLOAD_LIFE,
+            size_bytes=size_bytes,
+        )
+        async with self._database.begin(user_id) as tx:
+            await datasets.insert_dataset(tx, dataset)
+        return Upload(dataset, url, at + UPLOAD_LIFE)
+
+    async def complete_upload(self, user_id: str, dataset_id: UUID) -> Dataset:
+        """Check the uploaded file line by line; a file that cannot be trained on makes the dataset INVALID.
+
+        Asked twice, the second waits for the first. Raises `UnknownDataset`, and `InvalidTraining` before the file is there.
+        """
+        async with self._database.read(user_id) as tx:
+            dataset = await datasets.get(tx, dataset_id, user_id)
+        if dataset is None:
+            raise UnknownDataset("There is no dataset with this id.")
+        if dataset.status is not DatasetStatus.UPLOADING:
+            return dataset
+        task = self._examinations.get(dataset_id)
+        if task is None:
+            task = self._examinations[dataset_id] = asyncio.create_task(self._close_upload(dataset))
+            task.add_done_callback(lambda _: self._examinations.pop(dataset_id, None))
+        return await asyncio.shield(task)  # a client that gives up, and comes back, finds it done
+
+    async def import_dataset(self, user_id: str, *, name: str, bucket: str, path: str) -> Dataset:
+        """Make a dataset of an object below the user's own folder. Raises `UnknownDataset`, `InvalidTraining`."""
+        if flaw := _name_flaw("name", name):
+            raise InvalidTraining([flaw])
+        try:
+            check_object(bucket, path)
+        except BadObjectName as exc:
+            raise InvalidTraining([FieldFlaw("path", str(exc))]) from exc
+        size = None
+        if bucket in _IMPORTABLE and path.startswith(f"{user_id}/"):
+            size = await self._buckets.size(bucket, path)
+        if size is None:
+            raise UnknownDataset("There is no such object in your folder of that bucket.")
+        if size > self._max_dataset_bytes:
+            raise InvalidTraining(
+                [FieldFlaw("path", f"The file is larger than {self._max_dataset_bytes} bytes.")]
+            )
+        dataset = Dataset(
+            id=uuid4(),
+            user_id=user_id,
+            name=name.strip(),
+            storage_bucket=bucket,
+            storage_path=path,
+            created_at=await self._database.now(),
+            size_bytes=size,
+        )
+        examined = await self._examined(dataset)
+        async with self._database.begin(user_id) as tx:
+            await datasets.insert_dataset(tx, examined)
+        return examined
+
+    async def mark_notifications_read(self, user_id: str, ids: Sequence[UUID]) -> None:
+        """Note that the user has seen these; others' ids are ignored."""
+        at = await self._database.now()
+        async with self._database.begin(user_id) as tx:
+            await notifications.mark_read(tx, user_id, ids, at)
+
+    def callback_token_is_good(self, job_id: UUID, token: str) -> bool:
+        """Whether `token` is this job's."""
+        return self._callback_urls.owner(job_id, token) is not None
+
+    async def take_callback(self, job_id: UUID, token: str, report: Report) -> CallbackOutcome:
+        """Store a trainer's points and progress, and have the worker look: it never ends a job and moves no money."""
+        user_id = self._callback_urls.owner(job_id, token)
+        if user_id is None:
+            return CallbackOutcome.UNKNOWN
+        at = await self._database.now()
+        async with self._database.begin(user_id) as tx:
+            job = await jobs.get(tx, job_id, user_id)
+            if job is None:
+                return CallbackOutcome.UNKNOWN
+            if job.status.is_final:
+                return CallbackOutcome.ENDED
+            look_at = max(at, job.last_contact_at + self._calm) if job.last_contact_at else at
+            if not await jobs.tell(tx, moves.told_by(job, report, at), look_at=look_at):
+                return CallbackOutcome.ENDED  # a cancel was quicker
+            await metrics.upsert(tx, job.id, report.points)
+        if job.claim_token is None and job.next_action_at is not None and job.next_action_at > look_at:
+            await self._bell.ring()
+        return CallbackOutcome.TAKEN
+
+    async def _made_before(self, user_id: str, wish: TrainingWish) -> Job | None:
+        if wish.idempotency_key is None:
+            return None
+        async with self._database.read(user_id) as tx:
+            known = await jobs.by_idempotency_key(tx, user_id, wish.idempotency_key)
+        if known is not None and known.request_hash != _hash(wish):
+            flaw = FieldFlaw(
+                "idempotencyKey", "This key was used for a job with other arguments. Use a new one."
+            )
+            raise InvalidTraining([flaw])
+        return known
+
+    async def _planned(self, user_id: str, wish: TrainingWish) -> tuple[Plan, Dataset, Estimate]:
+        chosen = plan(wish, self._catalog)
+        wished = chosen.hyperparameters
+        async with self._database.read(user_id) as tx:
+            dataset = await datasets.get(tx, wish.dataset_id, user_id) if wish.dataset_id else None
+            if dataset is None:
+                raise UnknownDataset("There is no dataset with this id.")
+            if not dataset.training_ready:
+                why = f": {dataset.error_message}" if dataset.error_message else ""
+                raise DatasetNotUsable(dataset.status, f"The dataset is {dataset.status}, not ready{why}.")
+            runs = await costs.finished_runs(
+                tx, user_id, gpu_type=chosen.gpu_type.name, base_model=wished.base_model
+            )
+        expected = estimate(
+            chosen.gpu_config,
+            tokens_per_second=chosen.gpu_type.tokens_per_second,
+            pairs=dataset.total_training_pairs,
+            tokens=dataset.total_tokens,
+            batch_size=wished.batch_size,
+            epochs=wished.num_epochs,
+            pace=pace_of(runs),
+        )
+        return chosen, dataset, expected
+
+    def _size_flaw(self, size_bytes: int) -> FieldFlaw | None:
+        if 1 <= size_bytes <= self._max_dataset_bytes:
+            return None
+        return FieldFlaw("sizeBytes", f"must be from 1 to {self._max_dataset_bytes} bytes")
+
+    async def _close_upload(self, dataset: Dataset) -> Dataset:
+        source = upload_path(dataset.user_id, dataset.id)
+        size = await self._buckets.size(DATASETS, source)
+        if size is None:  # unless an earlier completion was cut off after it had sealed the file
+            size, source = await self._buckets.size(DATASETS, dataset.storage_path), dataset.storage_path
+        if size is None:
+            raise InvalidTraining(
+                [FieldFlaw("id", "The file has not been uploaded yet: PUT it to uploadUrl first.")]
+            )
+        if size != dataset.size_bytes:
+            sentence = (
+                f"{size} bytes were uploaded, but {dataset.size_bytes} were announced; upload the whole file."
+            )
+            raise InvalidTraining([FieldFlaw("id", sentence)])
+        if source != dataset.storage_path:
+            await self._buckets.move(DATASETS, source, dataset.storage_path)
+        examined = await self._examined(dataset)
+        async with self._database.begin(dataset.user_id) as tx:
+            if await datasets.close_upload(tx, examined):
+                return examined
+            return await datasets.get(tx, dataset.id, dataset.user_id) or examined
+
+    async def _examined(self, dataset: Dataset) -> Dataset:
+        try:
+            report = await examine(
+                self._buckets, dataset.storage_bucket, dataset.storage_path, max_bytes=self._max_dataset_bytes
+            )
+        except DatasetFlaw as flaw:
+            return replace(dataset, status=DatasetStatus.INVALID, error_message=str(flaw))
+        except ObjectMissing as exc:
+            raise UnknownDataset("The file is gone.") from exc
+        return replace(
+            dataset,
+            status=DatasetStatus.READY,
+            format=report.format,
+            total_training_pairs=report.pairs,
+            total_tokens=report.tokens,
+        )
+
+
+def _hash(wish: TrainingWish) -> str:
+    parts = json.dumps(asdict(wish), sort_keys=True, default=str)
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def _name_flaw(path: str, text: str) -> FieldFlaw | None:
+    if 0 < len(text.strip()) <= LONGEST_NAME and text.isprintable():
+        return None
+    return FieldFlaw(path, f"must be 1 to {LONGEST_NAME} printable characters")
