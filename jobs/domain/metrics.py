@@ -1,9 +1,9 @@
 """Points on a training curve, and how many of them a chart needs."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 SERIES = (
     "training_loss",
@@ -13,6 +13,7 @@ SERIES = (
     "throughput",
     "gpu_utilization",
 )
+_NO_CLOCK = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,10 @@ class Point:
 
 
 def merge(one: Point, other: Point) -> Point:
-    """Two reports of one step: a value beats null; of two values the later trainer's clock wins, else the callback's."""
+    """Two reports of one step: a value beats null; of two values the later trainer's clock wins, else the callback's.
+
+    Where none of this tells them apart, `other` is taken to have come later.
+    """
     older, newer = sorted((one, other), key=_rank)
     values = {
         name: old if (new := getattr(newer, name)) is None else new
@@ -63,9 +67,11 @@ def merge(one: Point, other: Point) -> Point:
     )
 
 
-def _rank(point: Point) -> tuple[bool, float, bool]:
-    clock = point.reported_at
-    return (clock is not None, clock.timestamp() if clock else 0.0, point.from_callback)
+def _rank(point: Point) -> tuple[int, datetime, bool]:
+    """Trainers' clocks decide where both reports have one; else a callback's beats a poll's."""
+    if point.reported_at is None:
+        return (2 if point.from_callback else 0, _NO_CLOCK, point.from_callback)
+    return (1, point.reported_at, point.from_callback)
 
 
 def once_per_step(points: Sequence[Point]) -> list[Point]:
@@ -78,37 +84,30 @@ def once_per_step(points: Sequence[Point]) -> list[Point]:
 
 
 def thin(points: Sequence[Point], most: int) -> list[Point]:
-    """At most `most` of `points` (ascending), always the first and the last, every bucket's extremes kept.
+    """At most `most` of `points` (ascending): the first, the last, and every bucket's extremes of every series.
 
-    Buckets are equal counts of points, so the same points give the same answer; each keeps the points where a loss is
-    smallest and largest. What is drawn was measured: no averages.
+    Buckets are equal counts of points, so the same points give the same answer. What is drawn was measured: no averages.
+    Where `most` leaves no room for all series, the first ones count: losses before rates.
     """
     if len(points) <= most:
         return list(points)
-    if most == 1:
-        return [points[-1]]
-    inner = points[1:-1]
-    kept = {points[0].step: points[0], points[-1].step: points[-1]}
-    telling = _telling(inner)
-    buckets = max(1, (most - 2) // (2 * len(telling)))
-    for index in range(buckets):
-        bucket = inner[index * len(inner) // buckets : (index + 1) * len(inner) // buckets]
-        kept.update((point.step, point) for point in _extremes(bucket, telling))
-    return [kept[step] for step in sorted(kept)][:most]
+    if most < 2:
+        return list(points[-1:])[:most]
+    inner = range(1, len(points) - 1)
+    telling = [name for name in SERIES if any(getattr(points[index], name) is not None for index in inner)]
+    telling = telling[: (most - 2) // 2]
+    buckets = (most - 2) // (2 * len(telling)) if telling else 0
+    kept = {0, len(points) - 1}
+    for number in range(buckets):
+        bucket = inner[number * len(inner) // buckets : (number + 1) * len(inner) // buckets]
+        for name in telling:
+            kept.update(_extremes(points, bucket, name))
+    return [points[index] for index in sorted(kept)]
 
 
-def _telling(points: Sequence[Point]) -> list[str]:
-    """The series whose extremes must survive: the two losses, or else the first series that has values."""
-    measured = [name for name in SERIES if any(getattr(point, name) is not None for point in points)]
-    return [name for name in measured if name.endswith("_loss")] or measured[:1] or ["training_loss"]
-
-
-def _extremes(bucket: Sequence[Point], telling: Sequence[str]) -> Iterator[Point]:
-    for name in telling:
-        measured = [point for point in bucket if getattr(point, name) is not None]
-        if measured:
-            yield min(measured, key=lambda point: getattr(point, name))
-            yield max(measured, key=lambda point: getattr(point, name))
+def _extremes(points: Sequence[Point], bucket: range, series: str) -> tuple[int, ...]:
+    measured = [(value, index) for index in bucket if (value := getattr(points[index], series)) is not None]
+    return (min(measured)[1], max(measured)[1]) if measured else ()
 
 
 def finite(value: object) -> float | None:

@@ -14,9 +14,9 @@ from fractions import Fraction
 
 ZERO = Decimal("0.00")
 CENT = Decimal("0.01")
-START_UP = timedelta(
-    minutes=2
-)  #: image, model and data, before the first step of a job that was never seen before
+START_UP = timedelta(minutes=2)  #: image, model and data, before the first step
+LONGEST = timedelta(days=36_525)  #: no estimate goes beyond a century
+MOST_DEAR = 10**6  #: dollars per GPU-hour; a catalogue that asks for more is mistyped
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Estimate:
 
 def training_steps(pairs: int, batch_size: int, epochs: int) -> int:
     """Optimizer steps: a last, smaller batch counts."""
-    return math.ceil(pairs / batch_size) * epochs
+    return -(-pairs // batch_size) * epochs
 
 
 def estimate(
@@ -105,7 +105,7 @@ def estimate(
         seconds = Fraction(tokens * epochs) / (pace.tokens_per_gpu_second * gpu.num_gpus)
     else:
         seconds = Fraction(tokens * epochs, tokens_per_second * gpu.num_gpus) + int(START_UP.total_seconds())
-    elapsed = timedelta(microseconds=int(seconds * 10**6))
+    elapsed = timedelta(microseconds=min(int(seconds * 10**6), LONGEST // timedelta(microseconds=1)))
     return Estimate(
         total=cost(gpu, elapsed),
         hourly_rate=gpu.hourly_rate,
@@ -126,7 +126,10 @@ def pace_of(runs: Iterable[tuple[int, int, GpuConfig, datetime, datetime]]) -> P
 
 def read_catalog(text: str) -> tuple[GpuType, ...]:
     """The GPU catalogue from JSON. Raises `ValueError` with a sentence naming the entry that is wrong."""
-    entries = json.loads(text, parse_float=Decimal)
+    try:
+        entries = json.loads(text, parse_float=Decimal)
+    except ValueError as exc:
+        raise ValueError(f"the GPU catalogue is not JSON: {exc}") from exc
     if not isinstance(entries, list) or not entries:
         raise ValueError("the GPU catalogue must be a JSON list with at least one entry")
     types = tuple(_gpu_type(index, entry) for index, entry in enumerate(entries, start=1))
@@ -138,21 +141,42 @@ def read_catalog(text: str) -> tuple[GpuType, ...]:
 def _gpu_type(index: int, entry: object) -> GpuType:
     try:
         if not isinstance(entry, dict):
-            raise TypeError("is not an object")
-        price = Decimal(str(entry["cost_per_gpu_hour"]))
-        gpu = GpuType(
-            id=str(entry["id"]),
-            name=str(entry["name"]),
-            memory_gb=int(entry["memory_gb"]),
-            cost_per_gpu_hour=price,
-            max_gpus=int(entry["max_gpus"]),
-            tokens_per_second=int(entry["tokens_per_second"]),
+            raise TypeError("must be an object")
+        return GpuType(
+            id=_text(entry, "id"),
+            name=_text(entry, "name"),
+            memory_gb=_count(entry, "memory_gb"),
+            cost_per_gpu_hour=_price(entry, "cost_per_gpu_hour"),
+            max_gpus=_count(entry, "max_gpus"),
+            tokens_per_second=_count(entry, "tokens_per_second"),
         )
-        exponent = price.normalize().as_tuple().exponent
-        if not price.is_finite() or price < 0 or not isinstance(exponent, int) or exponent < -6:
-            raise ValueError("cost_per_gpu_hour must be a price of at most six decimals")
-        if gpu.max_gpus < 1 or gpu.tokens_per_second < 1:
-            raise ValueError("max_gpus and tokens_per_second must be at least 1")
-    except (ArithmeticError, KeyError, TypeError, ValueError) as exc:
+    except (TypeError, ValueError) as exc:
         raise ValueError(f"entry {index} of the GPU catalogue: {exc}") from exc
-    return gpu
+
+
+def _text(entry: dict[str, object], name: str) -> str:
+    value = entry.get(name)
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError(f"{name} must be a text")
+    return value
+
+
+def _count(entry: dict[str, object], name: str) -> int:
+    value = entry.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+        raise ValueError(f"{name} must be a whole number of at least 1")
+    return value
+
+
+def _price(entry: dict[str, object], name: str) -> Decimal:
+    """A number, or text for those who do not trust numbers."""
+    value = entry.get(name)
+    try:
+        price = (
+            Decimal(value) if isinstance(value, str | int | Decimal) and not isinstance(value, bool) else None
+        )
+    except ArithmeticError:
+        price = None
+    if price is None or not (price.is_finite() and 0 <= price < MOST_DEAR and price == round(price, 6)):
+        raise ValueError(f"{name} must be a price below ${MOST_DEAR:,} with at most six decimals")
+    return price
