@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -32,6 +32,10 @@ _POSTGRES_SETTINGS = {
 
 class DatabaseUnavailable(PipelineError):
     """The database gave no answer or cannot write: nothing was changed, ask again later."""
+
+
+class RowRefused(PipelineError):
+    """A constraint of the database refused a row: nothing was changed, and asking again will not help."""
 
 
 class SchemaMismatch(PipelineError):
@@ -98,6 +102,8 @@ class Database:
                     yield connection
         except (OperationalError, InterfaceError, PoolTimeout, OSError) as exc:
             raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
+        except IntegrityError as exc:
+            raise RowRefused(_first_line(exc)) from exc
         except DBAPIError as exc:
             if exc.connection_invalidated or _is_outage(exc):
                 raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc

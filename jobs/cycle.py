@@ -1,0 +1,294 @@
+"""The pass: claim what is due, ask the cluster about each, fold the answers, save them under the claims.
+
+Rows drive it: a pass after a crash is an ordinary pass. Nothing is awaited from the network inside a transaction, and one
+job's trouble delays no other: a pass does not wait for stragglers, whose answers are saved when they come.
+"""
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from jobs.buckets import ARTIFACTS, Buckets, StorageError, artifact_path, open_buckets
+from jobs.buckets.interface import DAY, LONGEST_LIFETIME
+from jobs.callback_url import CallbackUrls
+from jobs.cluster import Cluster, encode_body, open_cluster
+from jobs.database import Database, DatabaseUnavailable, RowRefused, Transaction, datasets, jobs
+from jobs.database.migrate import check_schema
+from jobs.database.only_worker import only_worker
+from jobs.domain import moves
+from jobs.domain.dataset import Dataset
+from jobs.domain.job import Job
+from jobs.domain.lifecycle import Step, next_step
+from jobs.domain.moves import Move
+from jobs.domain.pacing import Pacing
+from jobs.domain.payload import submit_body
+from jobs.domain.sighting import Accepted, ClusterStatus, NoReport, NotNow, Report, Sighting, Unclear
+from jobs.settings import Settings
+
+CHUNK = 500  #: jobs claimed, and answers saved, in one transaction
+_IN_HAND = 1_000  #: jobs claimed and not yet saved, at most, before more are claimed
+_GATES = {Step.SUBMIT: 8, Step.POLL: 64, Step.STOP: 16}  #: calls of one kind at the same time
+_SOON = timedelta(seconds=1)  #: the least time between two looks that callbacks bring about
+_STRAGGLER = timedelta(
+    seconds=1
+)  #: how long a pass waits for answers before it leaves the rest to come in later
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """A claimed job and what the cluster said of it."""
+
+    claimed: Job
+    sighting: Sighting | None  #: None: nothing was asked
+    is_saved: bool = field(default=False)
+
+
+class Cycle:
+    """Does passes. One of its kind a process; any number of processes share the work."""
+
+    def __init__(
+        self,
+        database: Database,
+        cluster: Cluster,
+        buckets: Buckets,
+        callback_urls: CallbackUrls,
+        *,
+        pacing: Pacing,
+        submit_limit: int,
+        call_timeout: timedelta,
+    ) -> None:
+        """`call_timeout` bounds one call to the cluster."""
+        self._database, self._cluster, self._buckets = database, cluster, buckets
+        self._callback_urls, self._pacing, self._submit_limit = callback_urls, pacing, submit_limit
+        self._soon = min(_SOON, pacing.cycle)
+        # A claim is trusted while a call begun now ends before somebody else may take the job.
+        self._trust = max(pacing.claim - call_timeout, pacing.claim / 2).total_seconds()
+        self._gates = {step: asyncio.Semaphore(most) for step, most in _GATES.items()}
+        self._hands = asyncio.Semaphore(_IN_HAND)
+        self._asking: set[asyncio.Task[None]] = set()
+        self._answers: list[_Answer] = []
+        self._saving = asyncio.Lock()
+
+    async def run(self) -> timedelta | None:
+        """One pass; how long until the next job is due, None when none is waiting.
+
+        Raises `DatabaseUnavailable`: then nothing was begun, or the claims run out and another pass makes up for it.
+        """
+        now = await self._database.now()
+        async with self._database.read() as tx:
+            due = await jobs.next_due(tx)
+        begun = await self._begin_all() if due is not None and due <= now else set()
+        if begun:
+            await asyncio.wait(begun, timeout=min(_STRAGGLER, self._pacing.cycle).total_seconds())
+            async with self._database.read() as tx:
+                due = await jobs.next_due(tx)
+        return None if due is None else max(timedelta(), due - await self._database.now())
+
+    async def settle(self) -> None:
+        """Return when every answer that is still awaited has been saved."""
+        while self._asking:
+            await asyncio.wait(self._asking)
+
+    async def close(self) -> None:
+        """Ask no more; what was claimed and not saved is taken up again when its claim has run out."""
+        for task in self._asking:
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+
+    async def _begin_all(self) -> set[asyncio.Task[None]]:
+        """Claim everything that is due and begin to ask about it."""
+        begun = await self._begin(queued=True)
+        while chunk := await self._begin(queued=False):
+            begun |= chunk
+        return begun
+
+    async def _begin(self, *, queued: bool) -> set[asyncio.Task[None]]:
+        now = await self._database.now()
+        claim, limit = (jobs.claim_queued, self._submit_limit) if queued else (jobs.claim_due, CHUNK)
+        trusted_until = asyncio.get_running_loop().time() + self._trust
+        async with self._database.begin() as tx:
+            claimed = await claim(tx, limit=limit, now=now, until=now + self._pacing.claim, url_life=DAY)
+            unsent = [job.dataset_id for job in claimed if job.external_job_id is None]
+            files = await datasets.find_many(tx, unsent) if unsent else {}
+        begun = set()
+        for job in claimed:
+            await self._hands.acquire()
+            # The claim has noted that this attempt may leave us. Until it does, what was known before counts.
+            before = replace(job, submitted_at=None) if job.submitted_at == now else job
+            task = asyncio.create_task(self._follow(before, files.get(job.dataset_id), trusted_until))
+            self._asking.add(task)
+            task.add_done_callback(self._done)
+            begun.add(task)
+        return begun
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._asking.discard(task)
+        self._hands.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a job could not be followed", exc_info=error)
+
+    async def _follow(self, job: Job, dataset: Dataset | None, trusted_until: float) -> None:
+        step = next_step(job, dedupes=self._pacing.dedupes)
+        sighting: Sighting | None = None
+        if gate := self._gates.get(step):
+            async with gate:
+                if asyncio.get_running_loop().time() > trusted_until:
+                    logger.warning("the claim ran out before its turn came", job=str(job.id))
+                    return
+                sighting = await self._ask(step, job, dataset)
+        try:
+            await self._save(_Answer(job, sighting))
+        except DatabaseUnavailable as exc:
+            logger.warning(
+                "an answer could not be saved; the job is asked about again", job=str(job.id), error=str(exc)
+            )
+
+    async def _ask(self, step: Step, job: Job, dataset: Dataset | None) -> Sighting:
+        if step is Step.SUBMIT:
+            return await self._submit(job, dataset)
+        external_id = job.external_job_id or ""
+        if step is Step.STOP:
+            return await self._cluster.stop(external_id, job_id=job.id)
+        sighting = await self._cluster.status(external_id, job_id=job.id)
+        if isinstance(sighting, Report) and sighting.status is ClusterStatus.COMPLETED and sighting.artifact:
+            return await self._with_artifact(job, sighting)
+        return sighting
+
+    async def _submit(self, job: Job, dataset: Dataset | None) -> Sighting:
+        if dataset is None or job.signed_until is None:
+            return NotNow("its dataset could not be read", answered=False)
+        signed_at = job.signed_until - DAY
+        try:
+            body = submit_body(
+                job,
+                dataset_url=self._buckets.get_url(
+                    dataset.storage_bucket, dataset.storage_path, issued_at=signed_at, lifetime=DAY
+                ),
+                callback_url=self._callback_urls.url(job),
+                artifact_url=self._buckets.put_url(
+                    ARTIFACTS,
+                    artifact_path(job.user_id, job.id),
+                    issued_at=signed_at,
+                    lifetime=LONGEST_LIFETIME,
+                ),
+            )
+        except StorageError as exc:
+            return NotNow(f"its dataset's address could not be signed: {exc}", answered=False)
+        return await self._cluster.submit(job.id, encode_body(body))
+
+    async def _with_artifact(self, job: Job, report: Report) -> Sighting:
+        """`report`, with its artifact only if that is there: nobody is shown a download that does not exist."""
+        path = artifact_path(job.user_id, job.id)
+        try:
+            size = await self._buckets.size(ARTIFACTS, path)
+        except StorageError as exc:
+            return NoReport(f"the storage cannot be asked for its adapter: {exc}")
+        if report.artifact is not None and size == report.artifact.size_bytes:
+            return report
+        logger.warning("the reported adapter is not in the storage", job=str(job.id), size_bytes=size)
+        return replace(report, artifact=None)
+
+    async def _save(self, answer: _Answer) -> None:
+        """Save `answer` with all that came in while the transaction before was written."""
+        self._answers.append(answer)
+        async with self._saving:
+            if answer.is_saved:
+                return
+            batch, self._answers = self._answers[:CHUNK], self._answers[CHUNK:]
+            for waiting in batch:
+                waiting.is_saved = True
+            await self._store(batch)
+
+    async def _store(self, batch: Sequence[_Answer]) -> None:
+        at = await self._database.now()
+        try:
+            async with self._database.begin() as tx:
+                for answer in batch:
+                    await self._store_one(tx, answer, at)
+        except DatabaseUnavailable:
+            raise
+        except Exception as exc:  # noqa: BLE001 - one of them is at fault: each alone, so that it harms no other
+            if len(batch) > 1:
+                for answer in batch:
+                    await self._store([answer])
+            else:
+                await self._store_troubled(batch[0], exc, at)
+
+    async def _store_one(self, tx: Transaction, answer: _Answer, at: datetime) -> None:
+        job = answer.claimed
+        move = self._fold(answer, at)
+        saved = await jobs.save_if_claimed(tx, job, move, soon=at + self._soon)
+        if not saved and isinstance(answer.sighting, Accepted):  # overtaken, but what was learnt is a fact
+            await jobs.store_external_id(tx, job.id, answer.sighting.external_job_id, at)
+        if not saved:
+            logger.info("somebody else has the job now", job=str(job.id))
+        elif move.job.status is not job.status:
+            logger.info("job moved", job=str(job.id), status=move.job.status.value, was=job.status.value)
+
+    def _fold(self, answer: _Answer, at: datetime) -> Move:
+        job = answer.claimed
+        if answer.sighting is not None:
+            return moves.fold(job, answer.sighting, at, self._pacing)
+        if next_step(job, dedupes=self._pacing.dedupes) is Step.PARK:
+            return moves.park(job, "an earlier attempt got no answer", at)
+        return Move(replace(job, next_action_at=None))
+
+    async def _store_troubled(self, answer: _Answer, exc: Exception, at: datetime) -> None:
+        job = answer.claimed
+        if isinstance(exc, RowRefused) and isinstance(answer.sighting, Accepted):
+            logger.error("the cluster gave this job the id of another one", job=str(job.id))
+            answer.sighting = Unclear("it answered with the id of another job")
+            await self._store([answer])
+            return
+        logger.error("the job's answer could not be stored", job=str(job.id), exc_info=exc)
+        stack = "".join(traceback.format_exception(exc))[-20_000:].replace("\0", "")
+        try:
+            async with self._database.begin() as tx:
+                await jobs.set_aside(tx, job, stack=stack, until=at + self._pacing.claim)
+        except RowRefused:
+            logger.exception(
+                "the job could not even be set aside; its claim runs out by itself", job=str(job.id)
+            )
+
+
+@contextlib.asynccontextmanager
+async def open_cycle(settings: Settings) -> AsyncIterator[Cycle]:
+    """A cycle with everything it needs, for the length of the block.
+
+    Raises a `PipelineError` whose sentence says why it must not start.
+    """
+    url, key = settings.cluster()
+    buckets = open_buckets(
+        settings.storage_url,
+        settings.public_url,
+        settings.secret_key,
+        settings.storage_prefix,
+        environ=settings.environ,
+    )
+    with only_worker(settings.service_database_url):
+        database = Database.open(settings.service_database_url)
+        try:
+            await check_schema(database)
+            async with open_cluster(url, key, settings.cluster_timeout) as cluster:
+                cycle = Cycle(
+                    database,
+                    cluster,
+                    buckets,
+                    CallbackUrls(settings.public_url, settings.secret_key),
+                    pacing=settings.pacing,
+                    submit_limit=settings.submit_limit,
+                    call_timeout=settings.cluster_timeout,
+                )
+                try:
+                    yield cycle
+                finally:
+                    await cycle.close()
+        finally:
+            await database.close()
