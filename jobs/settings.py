@@ -54,21 +54,20 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Read `environ`; an empty variable counts as not set. Raises `SettingsError`."""
-        read = _Reader({name: value for name, value in environ.items() if value})
-        data_dir = Path(read.text("DATA_DIR", "data")).absolute()
-        database_url = read.database("DATABASE_URL", f"sqlite:///{data_dir / 'pipeline.db'}")
-        port = read.whole("PORT", 8000, 1, 65_535)
+        read = _reader(environ)
+        data_dir = _data_dir(read)
+        databases = database_urls(environ)
         return cls(
-            database_url=database_url,
-            service_database_url=read.database("SERVICE_DATABASE_URL", database_url),
+            database_url=databases.api,
+            service_database_url=databases.service,
             redis_url=read.url("REDIS_URL", "redis://127.0.0.1:6379/0", ("redis", "rediss", "unix")),
             data_dir=data_dir,
             gpu_cluster_api_url=read.optional_url("GPU_CLUSTER_API_URL"),
             gpu_cluster_api_key=read.optional("GPU_CLUSTER_API_KEY"),
             gpu_cluster_dedupes=read.truth("GPU_CLUSTER_DEDUPES", default=True),
-            public_url=read.url("PUBLIC_URL", f"http://127.0.0.1:{port}", ("http", "https")).rstrip("/"),
+            public_url=public_url(environ),
             host=read.text("HOST", "127.0.0.1"),
-            port=port,
+            port=read.whole("PORT", 8000, 1, 65_535),
             storage_url=read.text("STORAGE_URL", (data_dir / "storage").as_uri()),
             storage_prefix=read.text("STORAGE_PREFIX", ""),
             secret_key=read.secret("SECRET_KEY"),
@@ -96,6 +95,57 @@ class Settings:
                 "GPU_CLUSTER_API_KEY is not set; it must be the bearer key of the GPU cluster."
             )
         return self.gpu_cluster_api_url.rstrip("/"), self.gpu_cluster_api_key
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrls:
+    """Where the database is, for each of the two roles."""
+
+    api: str = field(repr=False)
+    service: str = field(repr=False)
+
+
+def database_urls(environ: Mapping[str, str]) -> DatabaseUrls:
+    """The databases alone, for tools that need no secrets. Raises `SettingsError`."""
+    read = _reader(environ)
+    api = read.database("DATABASE_URL", f"sqlite:///{_data_dir(read) / 'pipeline.db'}")
+    return DatabaseUrls(api, read.database("SERVICE_DATABASE_URL", api))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """How bearer tokens are signed here."""
+
+    secret: bytes = field(repr=False)
+    audience: str | None
+    issuer: str | None
+
+
+def token_settings(environ: Mapping[str, str]) -> TokenSettings:
+    """What makes a token, for tools that need nothing else. Raises `SettingsError` where tokens are made elsewhere."""
+    read = _reader(environ)
+    if "JWT_SECRET" not in read.given and "JWT_JWKS_URL" in read.given:
+        raise SettingsError(
+            "JWT_SECRET is not set: this installation takes tokens from JWT_JWKS_URL, and only their issuer makes them."
+        )
+    return TokenSettings(
+        read.secret("JWT_SECRET"), read.optional("JWT_AUDIENCE"), read.optional("JWT_ISSUER")
+    )
+
+
+def public_url(environ: Mapping[str, str]) -> str:
+    """`PUBLIC_URL` alone, for clients of the API. Raises `SettingsError`."""
+    read = _reader(environ)
+    port = read.whole("PORT", 8000, 1, 65_535)
+    return read.url("PUBLIC_URL", f"http://127.0.0.1:{port}", ("http", "https")).rstrip("/")
+
+
+def _reader(environ: Mapping[str, str]) -> "_Reader":
+    return _Reader({name: value for name, value in environ.items() if value})
+
+
+def _data_dir(read: "_Reader") -> Path:
+    return Path(read.text("DATA_DIR", "data")).absolute()
 
 
 def _pacing(read: "_Reader") -> Pacing:
