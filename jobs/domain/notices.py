@@ -7,6 +7,8 @@ from uuid import UUID
 
 from jobs.domain.pricing import GpuConfig, money
 
+NO_WORDS = "GPU cluster reported failure"  #: where the cluster gave no words of its own
+
 
 class NoticeType(StrEnum):
     """What happened; at most one notification per job and type."""

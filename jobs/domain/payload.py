@@ -14,7 +14,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from jobs.domain.job import Job
-from jobs.domain.metrics import CurrentMetrics, Point, finite
+from jobs.domain.metrics import CurrentMetrics, Point, finite, once_per_step
+from jobs.domain.notices import NO_WORDS
 from jobs.domain.sighting import (
     Accepted,
     ClusterStatus,
@@ -33,11 +34,13 @@ MAX_STEP = 2**31 - 1
 MAX_SIZE = 2**53
 LONGEST_TEXT = 2_000
 LONGEST_STAGE = 200
+LONGEST_WHOLE = 20  #: digits; a longer number is taken as a float, for which nothing is too long
 ANOTHER_JOB = "it answered about another job"
 MOST_POINTS = 5_000  #: what fits into a status answer of 1 MiB; more are dropped, oldest first
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_BREAK = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 def submit_body(job: Job, *, dataset_url: str, callback_url: str, artifact_url: str) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def read_submit(
     if status in {429, 503}:
         return NotNow(f"it answered {status}", wait)
     if status in {400, 422}:
-        return Refused(words_of(body) or f"GPU cluster refused the job with status {status}")
+        return Refused(words_of(body) or NO_WORDS)
     return Unclear(f"it answered {status}", wait)
 
 
@@ -129,10 +132,7 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
         if figures
         else None
     )
-    known_steps = {point.step for point in points}
-    if latest is not None and latest.step not in known_steps:
-        points = (*points, latest)
-    newest = max(points, key=lambda point: point.step, default=None)
+    points = tuple(once_per_step([*points, latest] if latest else points))
     return Report(
         status=_word(document.get("status")),
         progress=_clamped(document.get("progress")),
@@ -140,7 +140,7 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
         current_step=step,
         total_steps=_whole(document.get("total_steps")) or None,
         stage=clean_text(document.get("stage"), LONGEST_STAGE) or None,
-        metrics=_current(figures, newest),
+        metrics=_current(figures, points[-1] if points else None),
         points=points,
         error_message=clean_text(document.get("error_message")) or None,
         finished_at=_instant(document.get("finished_at")),
@@ -151,7 +151,7 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
 def read_json(body: bytes) -> object:
     """`body` as JSON, null when it is none. NaN and infinities are kept as floats for the caller to judge."""
     try:
-        parsed: object = json.loads(body.decode("utf-8"))
+        parsed: object = json.loads(body.decode("utf-8"), parse_int=_number)
     except (ValueError, RecursionError):
         return None
     return parsed
@@ -163,9 +163,8 @@ def words_of(body: bytes) -> str | None:
     if isinstance(answer, dict):
         for name in ("message", "error_message", "error", "detail"):
             value = answer.get(name)
-            if isinstance(value, dict):
-                value = value.get("message")
-            if text := clean_text(value):
+            said = [_said(entry) for entry in (value if isinstance(value, list) else [value])]
+            if text := clean_text("; ".join(filter(None, said))):
                 return text
         return None
     text = body.decode("utf-8", "replace")
@@ -173,10 +172,10 @@ def words_of(body: bytes) -> str | None:
 
 
 def clean_text(value: object, longest: int = LONGEST_TEXT) -> str:
-    """`value` without control characters and cut to `longest` characters; empty when it is no text."""
+    """`value` on one line, without control characters, cut to `longest` characters; empty when it is no text."""
     if not isinstance(value, str):
         return ""
-    return _CONTROL.sub("", value[: 4 * longest]).strip()[:longest]
+    return _CONTROL.sub("", _BREAK.sub(" ", value[: 4 * longest])).strip()[:longest].rstrip()
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
@@ -185,10 +184,22 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     if value.isdecimal() and value.isascii():
         return timedelta(seconds=min(int(value[:10]), 10**8))
     try:
-        wait = parsedate_to_datetime(value).astimezone(UTC) - now
+        date = parsedate_to_datetime(value)
+        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
     except (ValueError, OverflowError):
         return None
     return wait if wait > timedelta() else None
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_WHOLE else float(digits)
+
+
+def _said(value: object) -> str:
+    """One sentence of an error answer, which frameworks like to wrap once more."""
+    if isinstance(value, dict):
+        value = value.get("message") or value.get("msg")
+    return value if isinstance(value, str) else ""
 
 
 def _points(value: object, now: datetime, *, from_callback: bool) -> tuple[Point, ...]:

@@ -81,7 +81,7 @@ class Report:
     total_steps: int | None = None
     stage: str | None = None
     metrics: CurrentMetrics | None = None
-    points: tuple[Point, ...] = ()
+    points: tuple[Point, ...] = ()  #: ascending, each step once
     error_message: str | None = None
     finished_at: datetime | None = None
     artifact: ReportedArtifact | None = None
