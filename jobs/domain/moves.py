@@ -11,7 +11,7 @@ from uuid import uuid5
 from jobs.domain import notices
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus, Release, Seen, advance
-from jobs.domain.metrics import CurrentMetrics, Point, once_per_step
+from jobs.domain.metrics import CurrentMetrics, Point
 from jobs.domain.notices import Notice
 from jobs.domain.pacing import LOST_404S, STALE_FAILURES, Pacing
 from jobs.domain.pricing import ZERO, billed_hours, cost
@@ -66,14 +66,18 @@ class Move:
 
 def cancel(job: Job, at: datetime) -> Move:
     """The owner's wish, complete at once: what was or may have been sent is left to be released."""
-    ended = _end(job, Seen.CANCELLED, at, billed_until=at)
+    ended = _end(replace(job, claim_token=None), Seen.CANCELLED, at, billed_until=at)
     return replace(ended, notices=(notices.cancelled(),))
 
 
 def fold(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move:
-    """What `sighting`, made at `at`, makes of `job`. Raises `IllegalTransition` where it cannot follow."""
+    """What `sighting`, made at `at`, makes of `job`. Raises `IllegalTransition` where it cannot follow.
+
+    For an answer to submit, `job` is the row as it was before this attempt: `submitted_at` speaks of earlier ones, and
+    what certainly did not arrive leaves it as it is.
+    """
     if job.status.is_final:
-        return _release(job, sighting, at, pacing)
+        return _release(job, sighting, at, pacing) if job.release is Release.NEEDED else Move(job)
     if job.external_job_id is None:
         return _submitted(job, sighting, at, pacing)
     if job.status is JobStatus.INITIALIZING:  # its acceptance was stored, but not what follows from it
@@ -89,7 +93,7 @@ def _submitted(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mo
             taken = replace(_in_contact(job, at), submitted_at=job.submitted_at or at)
             return _accept(taken, external_job_id, at, pacing)
         case Refused(message):
-            return _fail(_in_contact(job, at), Seen.REFUSED, message, at)
+            return _fail(_in_contact(job, at), Seen.REFUSED, message, at, proven=True)
         case NotNow(reason, retry_after, answered):
             missed = (
                 replace(_in_contact(job, at), failures=job.failures + 1)
@@ -100,7 +104,7 @@ def _submitted(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mo
             return _wait(missed, f"The GPU cluster {verb} ({reason})", retry_after, at, pacing)
         case Denied(reason):
             stage = f"The GPU cluster refuses our credentials ({reason}); the operator must set GPU_CLUSTER_API_KEY"
-            return _wait(_missed(job, at, pacing), stage, None, at, pacing)
+            return _wait(_denied(job, at, pacing), stage, None, at, pacing)
         case Unclear(reason, retry_after):
             sent = replace(job, submitted_at=job.submitted_at or at)
             if not pacing.dedupes:
@@ -114,7 +118,9 @@ def _submitted(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mo
 def park(job: Job, reason: str, at: datetime) -> Move:
     """Never ask again: the cluster may have the job, and does not recognise a repeated key. A person resolves it."""
     stage = f"Waiting for the operator: the GPU cluster may have taken the job or not ({reason})"
-    parked = replace(job, current_stage=stage, next_action_at=at + PARKED_LOOK, updated_at=at)
+    parked = replace(job, next_action_at=at + PARKED_LOOK, updated_at=at)
+    if not job.status.is_final:
+        parked = replace(parked, current_stage=stage)
     return Move(parked, notices=(notices.parked(job.id, reason),))
 
 
@@ -147,7 +153,10 @@ def _followed(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mov
         case NotFound():
             since = job.not_found_since or at
             unknown = replace(
-                job, not_found_count=job.not_found_count + 1, not_found_since=since, last_contact_at=at
+                _in_contact(job, at),
+                current_stage="The GPU cluster does not know the job; asking again",
+                not_found_count=job.not_found_count + 1,
+                not_found_since=since,
             )
             if unknown.not_found_count >= LOST_404S and at - since >= pacing.lost_after_404:
                 return _fail(unknown, Seen.LOST, "The GPU cluster no longer knows this job.", at)
@@ -155,8 +164,8 @@ def _followed(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mov
                 replace(unknown, current_cost=_running_cost(job, at), next_action_at=due, updated_at=at)
             )
         case _:
-            missed = _missed(job, at, pacing)
-            if not isinstance(sighting, Denied) and _is_lost(missed, at, pacing):
+            missed = (_denied if isinstance(sighting, Denied) else _missed)(job, at, pacing)
+            if _is_lost(missed, at, pacing):
                 return _fail(missed, Seen.LOST, UNREACHABLE, at)
             reason = getattr(sighting, "reason", "no usable answer")
             missed = replace(missed, current_stage=f"Asking the GPU cluster again ({reason})")
@@ -167,7 +176,6 @@ def _followed(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mov
 
 def _reported(job: Job, report: Report, at: datetime, due: datetime) -> Move:
     told = told_by(job, report, at)
-    points = tuple(once_per_step(report.points))
     ended = report.finished_at if _plausible_end(job, report.finished_at, at) else None
     match report.status:
         case ClusterStatus.COMPLETED:
@@ -175,16 +183,18 @@ def _reported(job: Job, report: Report, at: datetime, due: datetime) -> Move:
             final = move.job.final_cost or ZERO
             if report.artifact is not None:
                 move = replace(move, job=replace(move.job, artifact_id=uuid5(job.id, "artifact")))
-            return replace(move, points=points, artifact=report.artifact, notices=(notices.completed(final),))
+            return replace(
+                move, points=report.points, artifact=report.artifact, notices=(notices.completed(final),)
+            )
         case ClusterStatus.FAILED:
-            words = report.error_message or "GPU cluster reported failure"
-            return replace(_fail(told, Seen.FAILED, words, at, ended, proven=True), points=points)
+            words = report.error_message or notices.NO_WORDS
+            return replace(_fail(told, Seen.FAILED, words, at, ended, proven=True), points=report.points)
         case ClusterStatus.CANCELLED:
             words = "The cluster cancelled this job."
-            return replace(_fail(told, Seen.FAILED, words, at, ended, proven=True), points=points)
+            return replace(_fail(told, Seen.FAILED, words, at, ended, proven=True), points=report.points)
         case _:
             running = replace(told, current_cost=_running_cost(job, at), next_action_at=due)
-            return Move(running, points)
+            return Move(running, report.points)
 
 
 def told_by(job: Job, report: Report, at: datetime) -> Job:
@@ -284,7 +294,7 @@ def _end(job: Job, seen: Seen, at: datetime, *, billed_until: datetime, proven: 
 
 
 def _in_contact(job: Job, at: datetime) -> Job:
-    regained = job.failures > 0 and job.status is JobStatus.RUNNING
+    regained = job.failures + job.not_found_count > 0 and job.status is JobStatus.RUNNING
     return replace(
         job,
         current_stage=TRAINING if regained else job.current_stage,
@@ -298,14 +308,22 @@ def _in_contact(job: Job, at: datetime) -> Job:
 
 
 def _missed(job: Job, at: datetime, pacing: Pacing) -> Job:
-    since = job.contact_lost_since or job.last_contact_at or at
+    """Unanswered. Stale counts from the last contact; lost only from the first question that brought nothing: while we
+    did not ask, the cluster was not silent."""
+    since = job.contact_lost_since or at
     failures = job.failures + 1
-    stale = failures >= STALE_FAILURES and at - since >= pacing.stale_after
+    stale = failures >= STALE_FAILURES and at - (job.last_contact_at or since) >= pacing.stale_after
     return replace(job, failures=failures, contact_lost_since=since, stale=stale)
 
 
+def _denied(job: Job, at: datetime, pacing: Pacing) -> Job:
+    """Our outage: the job may be stale by it, but the time until it is given up starts anew."""
+    return replace(_missed(job, at, pacing), contact_lost_since=at)
+
+
 def _is_lost(job: Job, at: datetime, pacing: Pacing) -> bool:
-    return job.contact_lost_since is not None and at - job.contact_lost_since >= pacing.lost_after
+    since = job.contact_lost_since or at
+    return job.failures >= STALE_FAILURES and at - since >= pacing.lost_after
 
 
 def _running_cost(job: Job, at: datetime) -> Decimal:
