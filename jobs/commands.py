@@ -23,7 +23,7 @@ from jobs.buckets import (
     upload_path,
 )
 from jobs.callback_url import CallbackUrls
-from jobs.database import Database, costs, datasets, jobs, metrics, notifications
+from jobs.database import Database, Now, costs, datasets, jobs, metrics, notifications
 from jobs.domain import moves
 from jobs.domain.dataset import Dataset, DatasetStatus
 from jobs.domain.dataset_file import DatasetFlaw
@@ -88,8 +88,11 @@ class Commands:
         callback_urls: CallbackUrls,
         max_dataset_bytes: int,
         pacing: Pacing,
+        now: Now | None = None,
     ) -> None:
+        """`now` is the database's clock unless given."""
         self._database, self._buckets, self._bell = database, buckets, bell
+        self._now = now or database.now
         self._catalog = {gpu.id: gpu for gpu in catalog}
         self._callback_urls = callback_urls
         self._max_dataset_bytes = max_dataset_bytes
@@ -104,7 +107,7 @@ class Commands:
         if known := await self._made_before(user_id, wish):
             return known
         chosen, dataset, expected = await self._planned(user_id, wish)
-        at = await self._database.now()
+        at = await self._now()
         job = Job(
             id=uuid4(),
             user_id=user_id,
@@ -138,7 +141,7 @@ class Commands:
 
         Raises `UnknownJob`, and `JobFinished` for one that completed or failed.
         """
-        at = await self._database.now()
+        at = await self._now()
         async with self._database.begin(user_id) as tx:
             job = await jobs.lock_active(tx, job_id, user_id)
             if job is not None:
@@ -157,7 +160,7 @@ class Commands:
         flaws = [_name_flaw("name", name), _name_flaw("fileName", file_name), self._size_flaw(size_bytes)]
         if found := [flaw for flaw in flaws if flaw]:
             raise InvalidTraining(found)
-        at = (await self._database.now()).replace(microsecond=0)
+        at = (await self._now()).replace(microsecond=0)
         dataset_id = uuid4()
         dataset = Dataset(
             id=dataset_id,
@@ -165,7 +168,7 @@ class Commands:
             name=name.strip(),
             storage_bucket=DATASETS,
             storage_path=dataset_path(user_id, dataset_id),
-            created_at=await self._database.now(),
+            created_at=await self._now(),
             size_bytes=size_bytes,
         )
         url = self._buckets.put_url(
@@ -219,7 +222,7 @@ class Commands:
             name=name.strip(),
             storage_bucket=bucket,
             storage_path=path,
-            created_at=await self._database.now(),
+            created_at=await self._now(),
             size_bytes=size,
         )
         examined = await self._examined(dataset)
@@ -229,7 +232,7 @@ class Commands:
 
     async def mark_notifications_read(self, user_id: str, ids: Sequence[UUID]) -> None:
         """Note that the user has seen these; others' ids are ignored."""
-        at = await self._database.now()
+        at = await self._now()
         async with self._database.begin(user_id) as tx:
             await notifications.mark_read(tx, user_id, ids, at)
 
@@ -242,7 +245,7 @@ class Commands:
         user_id = self._callback_urls.owner(job_id, token)
         if user_id is None:
             return CallbackOutcome.UNKNOWN
-        at = await self._database.now()
+        at = await self._now()
         async with self._database.begin(user_id) as tx:
             job = await jobs.get(tx, job_id, user_id)
             if job is None:

@@ -17,7 +17,7 @@ from jobs.buckets import ARTIFACTS, Buckets, StorageError, artifact_path, open_b
 from jobs.buckets.interface import DAY, LONGEST_LIFETIME
 from jobs.callback_url import CallbackUrls
 from jobs.cluster import Cluster, encode_body, open_cluster
-from jobs.database import Database, DatabaseUnavailable, RowRefused, Transaction, datasets, jobs
+from jobs.database import Database, DatabaseUnavailable, Now, RowRefused, Transaction, datasets, jobs
 from jobs.database.migrate import check_schema
 from jobs.database.only_worker import only_worker
 from jobs.domain import moves
@@ -63,9 +63,11 @@ class Cycle:
         pacing: Pacing,
         submit_limit: int,
         call_timeout: timedelta,
+        now: Now | None = None,
     ) -> None:
-        """`call_timeout` bounds one call to the cluster."""
+        """`call_timeout` bounds one call to the cluster; `now` is the database's clock unless given."""
         self._database, self._cluster, self._buckets = database, cluster, buckets
+        self._now = now or database.now
         self._callback_urls, self._pacing, self._submit_limit = callback_urls, pacing, submit_limit
         self._soon = min(_SOON, pacing.cycle)
         # A claim is trusted while a call begun now ends before somebody else may take the job.
@@ -81,7 +83,7 @@ class Cycle:
 
         Raises `DatabaseUnavailable`: then nothing was begun, or the claims run out and another pass makes up for it.
         """
-        now = await self._database.now()
+        now = await self._now()
         async with self._database.read() as tx:
             due = await jobs.next_due(tx)
         begun = await self._begin_all() if due is not None and due <= now else set()
@@ -89,7 +91,7 @@ class Cycle:
             await asyncio.wait(begun, timeout=min(_STRAGGLER, self._pacing.cycle).total_seconds())
             async with self._database.read() as tx:
                 due = await jobs.next_due(tx)
-        return None if due is None else max(timedelta(), due - await self._database.now())
+        return None if due is None else max(timedelta(), due - await self._now())
 
     async def settle(self) -> None:
         """Return when every answer that is still awaited has been saved."""
@@ -110,7 +112,7 @@ class Cycle:
         return begun
 
     async def _begin(self, *, queued: bool) -> set[asyncio.Task[None]]:
-        now = await self._database.now()
+        now = await self._now()
         claim, limit = (jobs.claim_queued, self._submit_limit) if queued else (jobs.claim_due, CHUNK)
         trusted_until = asyncio.get_running_loop().time() + self._trust
         async with self._database.begin() as tx:
@@ -207,7 +209,7 @@ class Cycle:
             await self._store(batch)
 
     async def _store(self, batch: Sequence[_Answer]) -> None:
-        at = await self._database.now()
+        at = await self._now()
         try:
             async with self._database.begin() as tx:
                 for answer in batch:

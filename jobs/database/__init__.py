@@ -3,10 +3,19 @@
 from jobs.database.engine import (
     Database,
     DatabaseUnavailable,
+    Now,
     Position,
     RowRefused,
     SchemaMismatch,
     Transaction,
 )
 
-__all__ = ["Database", "DatabaseUnavailable", "Position", "RowRefused", "SchemaMismatch", "Transaction"]
+__all__ = [
+    "Database",
+    "DatabaseUnavailable",
+    "Now",
+    "Position",
+    "RowRefused",
+    "SchemaMismatch",
+    "Transaction",
+]

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from jobs.domain.errors import PipelineError
 
 Transaction = AsyncConnection
+Now = Callable[[], Awaitable[datetime]]  #: a clock
 Position = tuple[datetime, UUID]  #: where a page goes on: `created_at` and `id` of the last row seen
 
 _BUSY_SECONDS = 10
