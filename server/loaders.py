@@ -1,0 +1,36 @@
+"""What a request loads in batches: however many jobs a list has, each kind of belonging costs one statement."""
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from jobs.database import Database, Transaction, artifacts, costs, datasets, jobs
+from jobs.domain.dataset import Dataset
+from jobs.domain.job import Job
+from jobs.domain.records import Artifact, CostRecord
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+_Read = Callable[[Transaction, list[Key]], Awaitable[Mapping[Key, Value]]]
+
+
+class Loaders:
+    """One user's loaders for one request. Each gives None for what is not there, or not the user's."""
+
+    def __init__(self, database: Database, user_id: str) -> None:
+        def loader(read: _Read[Key, Value]) -> DataLoader[Key, Value | None]:
+            async def load(keys: list[Key]) -> list[Value | None]:
+                async with database.read(user_id) as tx:
+                    found = await read(tx, keys)
+                return [found.get(key) for key in keys]
+
+            return DataLoader(load_fn=load)
+
+        self.jobs: DataLoader[UUID, Job | None] = loader(lambda tx, ids: jobs.get_many(tx, ids, user_id))
+        self.datasets: DataLoader[UUID, Dataset | None] = loader(
+            lambda tx, ids: datasets.get_many(tx, ids, user_id)
+        )
+        self.costs: DataLoader[UUID, list[CostRecord] | None] = loader(costs.records)
+        self.artifacts: DataLoader[UUID, Artifact | None] = loader(artifacts.get_many)

@@ -1,0 +1,115 @@
+"""Pages of a list, newest first, by Relay's cursor rules.
+
+A cursor says where a page ended. It is bound to the user, the query and its filter: from elsewhere, or changed, it is
+refused, so that no one pages on in a list that was never theirs or never so filtered.
+"""
+
+import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Generic, Protocol, TypeVar
+from uuid import UUID
+
+import strawberry
+
+from jobs.database import Position, Transaction
+from server.context import Context, Info
+from server.errors import BadInput
+
+MOST = 100  #: of one page
+_LABEL = "lora-pipeline cursor v1"  # no other use of the master key gives this key
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TAG = 12  # bytes
+
+First = Annotated[int, strawberry.argument(description=f"How many at most: 1 to {MOST}.")]
+After = Annotated[
+    str | None,
+    strawberry.argument(description="`pageInfo.endCursor` of the page before; null for the first page."),
+]
+
+
+class Listed(Protocol):
+    """What can stand in a list."""
+
+    @property
+    def id(self) -> UUID:
+        """Decides between two of the same instant."""
+
+    @property
+    def created_at(self) -> datetime:
+        """What the list is ordered by."""
+
+
+Row = TypeVar("Row", bound=Listed)
+Item = TypeVar("Item")
+
+
+@strawberry.type(description="Where a page ends.")
+class PageInfo:
+    """Where a page ends."""
+
+    has_next_page: bool = strawberry.field(description="Whether there is more after this page.")
+    end_cursor: str | None = strawberry.field(
+        description="Where this page ends, for `after`; null on an empty page."
+    )
+
+
+@strawberry.type(description="One page of a list, newest first.")
+class Connection(Generic[Item]):
+    """One page; how many there are in all is counted only when asked for."""
+
+    count: strawberry.Private[Callable[[Transaction], Awaitable[int]]]
+    nodes: list[Item] = strawberry.field(description="This page, newest first.")
+    page_info: PageInfo = strawberry.field(description="Where this page ends.")
+
+    @strawberry.field(description="How many there are on all pages together.")
+    async def total_count(self, info: Info) -> int:
+        """One statement more, where it is asked for."""
+        async with info.context.database.read(info.context.user_id) as tx:
+            return await self.count(tx)
+
+
+class Page:
+    """The page that is asked for. Raises `BadInput` for a size or a cursor that cannot be."""
+
+    def __init__(self, context: Context, kind: str, first: int, after: str | None, *filters: str) -> None:
+        bound_to = json.dumps([_LABEL, context.user_id, kind, *filters]).encode()
+        self._key = hmac.digest(context.settings.secret_key, bound_to, "sha256")
+        self._first = within("first", first, MOST)
+        self.limit = first + 1  #: one more than is shown tells whether there is a next page
+        self.after = None if after is None or after is strawberry.UNSET else self._position(after)
+
+    def cut(self, rows: Sequence[Row]) -> tuple[Sequence[Row], PageInfo]:
+        """Of up to `limit` rows those to show, and where they end."""
+        shown = rows[: self._first]
+        end = self._cursor(shown[-1].created_at, shown[-1].id) if shown else None
+        return shown, PageInfo(has_next_page=len(rows) > self._first, end_cursor=end)
+
+    def _cursor(self, created_at: datetime, row_id: UUID) -> str:
+        micros = (created_at - _EPOCH) // timedelta(microseconds=1)
+        place = micros.to_bytes(8, "big", signed=True) + row_id.bytes
+        return urlsafe_b64encode(place + self._tag(place)).decode()
+
+    def _position(self, cursor: str) -> Position:
+        try:
+            given = urlsafe_b64decode(cursor.encode("ascii"))
+        except ValueError:
+            given = b""
+        place, tag = given[:-_TAG], given[-_TAG:]
+        if len(place) != 24 or not hmac.compare_digest(tag, self._tag(place)):
+            raise BadInput("`after` is no cursor of this list. Begin again without it.")
+        return _EPOCH + timedelta(microseconds=int.from_bytes(place[:8], "big", signed=True)), UUID(
+            bytes=place[8:]
+        )
+
+    def _tag(self, place: bytes) -> bytes:
+        return hmac.digest(self._key, place, "sha256")[:_TAG]
+
+
+def within(name: str, value: int, most: int) -> int:
+    """`value`, when it is from 1 to `most`. Raises `BadInput`."""
+    if not 1 <= value <= most:
+        raise BadInput(f"`{name}` must be from 1 to {most}, not {value}.")
+    return value

@@ -1,0 +1,23 @@
+"""`job`: one of the user's jobs."""
+
+from typing import Annotated
+
+import strawberry
+
+from jobs.database import jobs
+from server.context import Info
+from server.types.ids import uuid_of
+from server.types.job import Job
+
+
+@strawberry.field(description="One job; null when it does not exist or is someone else's.")
+async def job(
+    info: Info, job_id: Annotated[strawberry.ID, strawberry.argument(name="id", description="The job's id.")]
+) -> Job | None:
+    """One statement."""
+    wanted = uuid_of(job_id)
+    if wanted is None:
+        return None
+    async with info.context.database.read(info.context.user_id) as tx:
+        found = await jobs.get(tx, wanted, info.context.user_id)
+    return Job.of(found) if found else None

@@ -1,0 +1,107 @@
+"""Vocabularies. The domain's own are described here; where the public words differ, they stand here whole."""
+
+from enum import Enum, StrEnum
+from typing import TypeVar
+
+import strawberry
+from strawberry.types.enum import has_enum_definition
+
+from jobs.buckets import DATASETS, IMPORTS
+from jobs.domain.dataset import DatasetStatus
+from jobs.domain.lifecycle import JobStatus, Release
+from jobs.domain.notices import NoticeType, Priority
+
+E = TypeVar("E", bound=Enum)
+
+
+class ReleaseState(StrEnum):
+    """`Release` in public words."""
+
+    NONE = "none"
+    RELEASING = "needed"
+    RELEASED = "confirmed"
+
+    @classmethod
+    def of(cls, release: Release) -> "ReleaseState":
+        """The public word."""
+        return cls(release.value)
+
+
+class StorageBucket(StrEnum):
+    """The buckets that datasets may lie in, by their names in the storage."""
+
+    TRAINING_FILES = IMPORTS
+    LORA_DATASETS = DATASETS
+
+
+def _describe(vocabulary: type[E], description: str, words: dict[E, str], name: str | None = None) -> None:
+    """Make `vocabulary` a GraphQL enum, every word described. Raises KeyError for a word that is not."""
+    strawberry.enum(vocabulary, name=name, description=description)
+    if has_enum_definition(vocabulary):
+        for value in vocabulary.__strawberry_definition__.values:
+            value.description = words[vocabulary[value.name]]
+
+
+_describe(
+    JobStatus,
+    "Where a job stands. It moves rightwards only; the last three are final.",
+    {
+        JobStatus.QUEUED: "Accepted here and waiting for a worker; the GPU cluster has not heard of it.",
+        JobStatus.INITIALIZING: "Being handed to the GPU cluster.",
+        JobStatus.RUNNING: "The GPU cluster has accepted it, and it costs money.",
+        JobStatus.COMPLETED: "Trained to the end.",
+        JobStatus.FAILED: "Refused, failed or lost; `errorMessage` says which.",
+        JobStatus.CANCELLED: "Stopped by its owner; `release` says whether the GPUs are free.",
+    },
+)
+_describe(
+    StorageBucket,
+    "Where a dataset's file lies.",
+    {
+        StorageBucket.TRAINING_FILES: "The bucket `training-files`, of files that others put there to be imported.",
+        StorageBucket.LORA_DATASETS: "The bucket `lora-datasets`, of files that were uploaded here.",
+    },
+)
+_describe(
+    DatasetStatus,
+    "What may be done with a dataset.",
+    {
+        DatasetStatus.UPLOADING: "Announced; its file has not been checked yet.",
+        DatasetStatus.READY: "Every line was read and is a training pair.",
+        DatasetStatus.INVALID: "Cannot be trained on; `errorMessage` says why, and names the line.",
+    },
+)
+_describe(
+    NoticeType,
+    "What a notification is about.",
+    {
+        NoticeType.JOB_STARTED: "The GPU cluster has accepted the job.",
+        NoticeType.JOB_COMPLETED: "The job was trained to the end.",
+        NoticeType.JOB_FAILED: "The job was refused, failed or lost.",
+        NoticeType.JOB_CANCELLED: "The job was cancelled by its owner.",
+        NoticeType.RELEASE_SLOW: "The GPU cluster has not confirmed for minutes that a stopped job holds no GPU.",
+        NoticeType.SUBMIT_PARKED: "Nobody knows whether the GPU cluster took the job; the operator must decide.",
+    },
+    name="NotificationType",
+)
+_describe(
+    Priority,
+    "How loudly to say it.",
+    {
+        Priority.LOW: "For the record.",
+        Priority.MEDIUM: "Worth knowing.",
+        Priority.HIGH: "Somebody will want to act, or has waited for it.",
+    },
+    name="NotificationPriority",
+)
+_describe(
+    ReleaseState,
+    "Whether the cluster has confirmed that nothing of the job runs any more.",
+    {
+        ReleaseState.NONE: "Nothing was ever sent, or it still should run.",
+        ReleaseState.RELEASING: "It should not run, and the cluster has not confirmed yet that it does not.",
+        ReleaseState.RELEASED: "The cluster has confirmed that it holds no GPU.",
+    },
+)
+
+__all__ = ["DatasetStatus", "JobStatus", "NoticeType", "Priority", "ReleaseState", "StorageBucket"]
