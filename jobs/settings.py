@@ -112,6 +112,11 @@ def database_urls(environ: Mapping[str, str]) -> DatabaseUrls:
     return DatabaseUrls(api, read.database("SERVICE_DATABASE_URL", api))
 
 
+def database_url(name: str, value: str) -> str:
+    """A database's URL that was given as `name`. Raises `SettingsError` when it is none."""
+    return _Reader({name: value}).database(name, "")
+
+
 @dataclass(frozen=True, slots=True)
 class TokenSettings:
     """How bearer tokens are signed here."""

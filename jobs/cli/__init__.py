@@ -15,6 +15,7 @@ from jobs.domain.errors import PipelineError
 COMMANDS = {
     "migrate": "bring the database to this version's schema; safe to run again",
     "worker": "run the worker until it is told to end",
+    "db": "look at the database, or copy it",
     "token": "make a bearer token for a user (development)",
 }
 
