@@ -19,9 +19,10 @@ from typing import Any
 
 import aiohttp
 
+from jobs.api_client import ApiRefused, ApiUnavailable
 from jobs.crew import Crew, CrewError, python_module
 from jobs.embedded import valkey_command
-from jobs.first_job import FirstJobError, make_first_job
+from jobs.first_job import make_first_job
 
 USER = "dev"
 _ORDER_OF_ENDING = ("worker", "executor", "api", "valkey")
@@ -139,7 +140,7 @@ async def _start(crew: Crew, doing: Plan) -> None:
     try:
         if job := await make_first_job(doing.local_url, token):
             print(f"dev: a sample dataset and a first job are there: {doing.public_url}/training/jobs/{job}")
-    except (FirstJobError, aiohttp.ClientError, TimeoutError) as error:
+    except (ApiRefused, ApiUnavailable) as error:
         print(f"dev: the sample job could not be made: {error}", file=sys.stderr)
     print(f"dev: sign in as {USER}: {doing.public_url}/training/jobs#token={token}")
     print("dev: Ctrl-C ends everything.", flush=True)

@@ -15,7 +15,10 @@ from jobs.domain.errors import PipelineError
 COMMANDS = {
     "migrate": "bring the database to this version's schema; safe to run again",
     "worker": "run the worker until it is told to end",
+    "doctor": "check settings, databases, Redis, storage and the cluster",
     "db": "look at the database, or copy it",
+    "submit": "start a training that a file describes",
+    "watch": "show a job's progress until it has ended",
     "token": "make a bearer token for a user (development)",
 }
 

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 from collections.abc import Mapping
 
+from jobs.database.inspection import plainly
 from jobs.database.migrate import migrate
 from jobs.settings import database_urls
 
@@ -13,7 +14,8 @@ def arguments(_: argparse.ArgumentParser) -> None:
 
 
 def run(_: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Migrate and say what was done. Raises `SettingsError`, `SchemaMismatch`, `DatabaseUnavailable`."""
-    for line in asyncio.run(migrate(database_urls(environ).service)):
-        print(line)
+    """Migrate and say what was done. Raises `SettingsError`, `SchemaMismatch`, `DatabaseUnavailable`, `DatabaseRefused`."""
+    with plainly():
+        lines = asyncio.run(migrate(database_urls(environ).service))
+    print(*lines, sep="\n")
     return 0
