@@ -1,0 +1,105 @@
+"""The API as an ASGI application: what is at which address, and what it is made of."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from jobs.bell import Bell
+from jobs.buckets import DATASETS, Buckets, LocalBuckets, open_buckets
+from jobs.callback_url import CallbackUrls
+from jobs.commands import Commands
+from jobs.database import Database
+from jobs.database.migrate import check_schema
+from jobs.settings import Settings
+from server.auth import Authenticator
+from server.callbacks import callback_route
+from server.context import Context
+from server.files import file_routes
+from server.graphql_http import GraphQLEndpoint
+from server.health import Meters, Readiness, health_routes
+from server.middleware import Edge
+from server.pages import GRAPHIQL, Pages
+from server.replies import GRAPHQL, http_exception
+from server.schema import schema
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The application; nothing is contacted before its lifespan begins, which refuses a database of another schema.
+
+    Without `settings` they are read from the environment. Raises `SettingsError`, `StorageMisconfigured`; the lifespan
+    raises `SchemaMismatch`, `DatabaseUnavailable`.
+    """
+    settings = settings or Settings.from_env(os.environ)
+    database = Database.open(settings.database_url)
+    buckets = open_buckets(
+        settings.storage_url,
+        settings.public_url,
+        settings.secret_key,
+        settings.storage_prefix,
+        environ=settings.environ,
+    )
+    bell = Bell(settings.redis_url)
+    commands = Commands(
+        database,
+        buckets,
+        bell,
+        catalog=settings.gpu_catalog,
+        callback_urls=CallbackUrls(settings.public_url, settings.secret_key),
+        max_dataset_bytes=settings.max_dataset_bytes,
+        pacing=settings.pacing,
+    )
+    meters = Meters()
+    pages = Pages(upload_origins=_upload_origins(buckets))
+
+    def new_context(user_id: str, request_id: str) -> Context:
+        return Context(
+            user_id=user_id,
+            database=database,
+            commands=commands,
+            buckets=buckets,
+            settings=settings,
+            request_id=request_id,
+        )
+
+    endpoint = GraphQLEndpoint(schema, Authenticator(settings), new_context, pages.page(GRAPHIQL))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            await check_schema(database)
+            yield
+        finally:
+            await bell.close()
+            await database.close()
+
+    app = Starlette(
+        routes=[
+            Route(GRAPHQL, endpoint),
+            callback_route(commands, clock=_now),
+            *health_routes(Readiness(database), meters),
+            *pages.routes(),
+            *(file_routes(buckets, clock=_now) if isinstance(buckets, LocalBuckets) else []),
+        ],
+        middleware=[Middleware(Edge, meters=meters)],
+        exception_handlers={HTTPException: http_exception},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _upload_origins(buckets: Buckets) -> list[str]:
+    """Where signed URLs lead: another origin than the monitor's own when that is S3, or another name of this server."""
+    url = urlsplit(buckets.put_url(DATASETS, "nobody/nothing", issued_at=_now()))
+    return [f"{url.scheme}://{url.netloc}"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

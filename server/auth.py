@@ -1,0 +1,106 @@
+"""Who asks: the bearer token's `sub`, or nobody.
+
+HS256 tokens are checked with JWT_SECRET, RS256 and ES256 tokens with the keys of JWT_JWKS_URL; a token cannot choose which
+key it is checked with. A token that was good is remembered until it expires.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jwt
+from jwt import PyJWKClient, PyJWKClientConnectionError
+
+from jobs.settings import Settings
+from jobs.tokens import is_user_id
+from server.replies import RETRY_SOON, Refused
+
+LEEWAY = 30  #: seconds by which clocks may differ
+LONGEST = 8 * 1024  #: bytes of a token
+_REMEMBERED = 10_000
+_LONGEST_REMEMBERED = 2 * 1024
+_BY_JWKS = frozenset({"RS256", "ES256"})
+_REQUIRED = ["exp", "iat", "sub"]
+
+
+class Unauthenticated(Refused):
+    """No token, or none that counts. Why is said to nobody: every 401 reads the same."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            401,
+            "UNAUTHENTICATED",
+            "A valid bearer token is needed.",
+            {"WWW-Authenticate": 'Bearer realm="lora-pipeline"'},
+        )
+
+
+class Authenticator:
+    """Turns Authorization headers into a user's id."""
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self._secret = settings.jwt_secret
+        self._keys = PyJWKClient(settings.jwt_jwks_url, timeout=5) if settings.jwt_jwks_url else None
+        self._audience, self._issuer = settings.jwt_audience, settings.jwt_issuer
+        self._clock = clock
+        self._good: OrderedDict[str, tuple[str, float]] = OrderedDict()  # token → user, when it expires
+
+    async def user_of(self, headers: Sequence[str]) -> str:
+        """The user of a request with these Authorization headers. Raises `Unauthenticated`, or `Refused` (503)."""
+        if len(headers) != 1:
+            raise Unauthenticated
+        scheme, _, token = headers[0].partition(" ")
+        token = token.strip()
+        if known := self._good.get(token):
+            if self._clock() < known[1]:
+                return known[0]
+            del self._good[token]
+        if scheme.lower() != "bearer" or not 0 < len(token) <= LONGEST:
+            raise Unauthenticated
+        user_id, expires = await self._verified(token)
+        if len(token) <= _LONGEST_REMEMBERED:
+            self._good[token] = user_id, expires
+            if len(self._good) > _REMEMBERED:
+                self._good.popitem(last=False)
+        return user_id
+
+    async def _verified(self, token: str) -> tuple[str, float]:
+        try:
+            algorithm = jwt.get_unverified_header(token).get("alg")
+            if algorithm == "HS256" and self._secret is not None:
+                claims = self._claims(token, self._secret, "HS256")
+            elif isinstance(algorithm, str) and algorithm in _BY_JWKS and self._keys is not None:
+                key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)  # it may fetch them
+                claims = self._claims(token, key.key, algorithm)
+            else:
+                raise Unauthenticated
+        except PyJWKClientConnectionError as exc:
+            raise Refused(
+                503, "UNAVAILABLE", "The keys that tokens are checked with cannot be had now.", RETRY_SOON
+            ) from exc
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as exc:
+            raise Unauthenticated from exc
+        user_id, expires = claims["sub"], claims["exp"]
+        if not isinstance(user_id, str) or not is_user_id(user_id):
+            raise Unauthenticated
+        if not _is_instant(expires) or not _is_instant(claims["iat"]):
+            raise Unauthenticated
+        return user_id, float(expires)
+
+    def _claims(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=self._audience,
+            issuer=self._issuer,
+            leeway=LEEWAY,
+            options={"require": _REQUIRED, "verify_aud": self._audience is not None},
+        )
+        return claims
+
+
+def _is_instant(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

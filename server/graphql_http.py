@@ -1,0 +1,224 @@
+"""GraphQL over HTTP: one question by GET or POST, one answer; who asks is settled before what is asked is read.
+
+https://graphql.github.io/graphql-over-http: no batches, no multipart, no WebSocket.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from inspect import isawaitable
+from typing import Any, TypeGuard, cast
+from urllib.parse import parse_qsl
+
+import msgspec
+import strawberry
+import structlog
+from graphql import ExecutionResult, GraphQLError, OperationType, execute
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from strawberry.execution import optimized_is_awaitable
+
+from server.auth import Authenticator
+from server.bodies import read_body
+from server.context import Context
+from server.documents import BadDocument, Documents, Operation
+from server.errors import told
+from server.media import Media, answer_type, is_json, prefers_html
+from server.middleware import request_id_of
+from server.replies import GRAPHQL, RETRY_SOON, Refused, refusal
+
+MAX_BODY = 100 * 1024
+SECONDS = 10.0  #: for one answer
+_MOST_ERRORS = 100  # of an execution; each says where
+_VARY = "Accept, Authorization"
+
+logger = structlog.get_logger(__name__)
+
+
+class Question(msgspec.Struct):
+    """What a request asks."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None  # noqa: N815 - its name on the wire
+    extensions: dict[str, Any] | None = None
+
+
+_is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
+_question = msgspec.json.Decoder(Question)
+_object = msgspec.json.Decoder(dict[str, Any] | None)
+NewContext = Callable[[str, str], Context]  #: user id, request id → context
+
+
+class GraphQLEndpoint:
+    """The ASGI application at /graphql."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        authenticator: Authenticator,
+        new_context: NewContext,
+        page: Callable[[Request], Awaitable[Response]],
+        *,
+        seconds: float = SECONDS,
+    ) -> None:
+        """`page` answers a browser that comes to look; `seconds` is the longest that an execution may take."""
+        self._schema = schema
+        self._documents = Documents(schema._schema)
+        self._authenticator = authenticator
+        self._new_context = new_context
+        self._page = page
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except Refused as exc:
+            response = refusal(GRAPHQL, exc.status, exc.code, exc.message, exc.headers)
+        except ClientDisconnect:  # nobody is there to read it
+            response = Response(status_code=400)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        headers = request.headers
+        accept = ",".join(headers.getlist("accept")) or None
+        if request.method not in ("GET", "POST"):
+            raise Refused(405, "METHOD_NOT_ALLOWED", "Ask by GET or POST.", {"Allow": "GET, POST"})
+        by_get = request.method == "GET"
+        if by_get and prefers_html(accept) and b"query=" not in request.scope["query_string"]:
+            return await self._page(request)
+        user_id = await self._authenticator.user_of(headers.getlist("authorization"))
+        media = answer_type(accept)
+        question = _from_url(request) if by_get else await _from_body(request)
+        context = self._new_context(user_id, request_id_of(request.scope))
+        status, answer = await self._carry_out(question, context, by_get=by_get)
+        return _response(status, answer, media, headers, by_get=by_get)
+
+    async def _carry_out(
+        self, question: Question, context: Context, *, by_get: bool
+    ) -> tuple[int, dict[str, Any]]:
+        """The answer, and the status that its content deserves; 400 when nothing was executed."""
+        variables = question.variables or {}
+        try:
+            operation = self._documents.operation(question.query, question.operationName)
+            if by_get and operation.node.operation is not OperationType.QUERY:
+                raise Refused(405, "METHOD_NOT_ALLOWED", "Mutations are asked by POST.", {"Allow": "POST"})
+            self._documents.check_cost(operation, variables)
+        except BadDocument as exc:
+            return 400, {
+                "errors": [told(error, context.request_id, executed=False).formatted for error in exc.errors]
+            }
+        try:
+            async with asyncio.timeout(self._seconds):
+                result = await self._execute(operation, variables, context)
+        except TimeoutError as exc:
+            logger.warning("too slow", operation=question.operationName, seconds=self._seconds)
+            raise Refused(
+                503, "TIMEOUT", f"This took longer than {self._seconds:g} seconds.", RETRY_SOON
+            ) from exc
+        return _outcome(result, context.request_id)
+
+    async def _execute(
+        self, operation: Operation, variables: dict[str, Any], context: Context
+    ) -> ExecutionResult:
+        try:
+            result = execute(
+                self._schema._schema,
+                operation.document,
+                context_value=context,
+                variable_values=variables,
+                operation_name=operation.node.name.value if operation.node.name else None,
+                is_awaitable=_is_awaitable,
+                executor_class=self._schema.execution_context_class,
+                operation_extensions=None,
+            )
+            return await result if isawaitable(result) else result
+        except RecursionError:
+            return ExecutionResult(None, [GraphQLError("A value is nested too deeply.")])
+
+
+def _outcome(result: ExecutionResult, request_id: str) -> tuple[int, dict[str, Any]]:
+    if not result.errors:
+        return 200, {"data": result.data}
+    errors = [told(error, request_id, executed=True) for error in result.errors[:_MOST_ERRORS]]
+    body: dict[str, Any] = {"errors": [error.formatted for error in errors]}
+    if any((error.extensions or {}).get("code") == "UNAVAILABLE" for error in errors):
+        return 503, body  # half an answer would be taken for a whole one
+    if result.data is None and all(error.path is None for error in errors):
+        return 400, body  # its variables do not fit
+    return 200, body | {"data": result.data}
+
+
+def _response(
+    status: int, answer: dict[str, Any], media: Media, headers: Headers, *, by_get: bool
+) -> Response:
+    """The response. What is refused for its document is well-formed HTTP, and `application/json` keeps 200 for that."""
+    body = msgspec.json.encode(answer)
+    if status == 400 and media is Media.JSON:
+        status = 200
+    fields = {"Content-Type": media.content_type, "Vary": _VARY, "Cache-Control": "no-store"}
+    if status == 503:
+        fields |= RETRY_SOON
+    if by_get and status == 200:
+        etag = f'"{blake2b(body, digest_size=12, person=media.name.encode()).hexdigest()}"'
+        fields |= {"ETag": etag, "Cache-Control": "private, no-cache"}
+        if _is_known(etag, headers.getlist("if-none-match")):
+            del fields["Content-Type"]
+            return Response(status_code=304, headers=fields)
+    return Response(body, status, fields)
+
+
+def _is_known(etag: str, given: list[str]) -> bool:
+    tags = [tag.strip().removeprefix("W/") for line in given for tag in line.split(",")]
+    return etag in tags or "*" in tags
+
+
+def _from_url(request: Request) -> Question:
+    try:
+        pairs = parse_qsl(
+            request.scope["query_string"].decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=20,
+        )
+        given = dict(pairs)
+    except ValueError as exc:
+        raise _malformed("The address has no readable query string.") from exc
+    if len(given) != len(pairs):
+        raise _malformed("A parameter of the address is given twice.")
+    if "query" not in given:
+        raise _malformed("The parameter `query` is missing.")
+    return Question(
+        given["query"],
+        _parameter(given, "variables"),
+        given.get("operationName"),
+        _parameter(given, "extensions"),
+    )
+
+
+def _parameter(given: dict[str, str], name: str) -> dict[str, Any] | None:
+    try:
+        return _object.decode(given[name]) if name in given else None
+    except (ValueError, RecursionError) as exc:
+        raise _malformed(f"The parameter `{name}` is no JSON object.") from exc
+
+
+async def _from_body(request: Request) -> Question:
+    types = request.headers.getlist("content-type")
+    if len(types) != 1 or not is_json(types[0]):
+        raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the question as application/json, in UTF-8.")
+    body = await read_body(request, MAX_BODY)
+    try:
+        return _question.decode(body)
+    except msgspec.ValidationError as exc:
+        raise _malformed(f"The body is no GraphQL request: {exc}.") from exc
+    except (ValueError, RecursionError) as exc:
+        raise _malformed("The body is no JSON.") from exc
+
+
+def _malformed(message: str) -> Refused:
+    return Refused(400, "BAD_REQUEST", message)

@@ -1,0 +1,91 @@
+"""What tells an operator how the API is: alive, ready, and in numbers. Open to everybody, so nothing of users is in it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from jobs.database import Database, DatabaseUnavailable, SchemaMismatch
+from jobs.database.migrate import check_schema
+
+_REMEMBERED = 1.0  # seconds that an answer about readiness serves everybody who asks
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE", "PATCH"})
+
+logger = structlog.get_logger(__name__)
+
+
+class Meters:
+    """Counters of this process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "lora_pipeline_http_requests",
+            "Requests answered, by route, method and status.",
+            ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "lora_pipeline_http_request_seconds",
+            "How long an answer took, by route.",
+            ["route"],
+            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
+            registry=self.registry,
+        )
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one request; status 0 is one that nobody waited for."""
+        self._requests.labels(route, method if method in _METHODS else "other", status).inc()
+        self._seconds.labels(route).observe(seconds)
+
+
+class Readiness:
+    """Whether requests can be answered: the database is there, with this program's schema."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database, self._clock = database, clock
+        self._asking = asyncio.Lock()
+        self._said: tuple[float, str | None] | None = None
+
+    async def trouble(self) -> str | None:
+        """What is in the way, in words that may be shown to anybody; None when nothing is."""
+        async with self._asking:
+            if self._said is None or self._clock() - self._said[0] > _REMEMBERED:
+                self._said = self._clock(), await self._look()
+            return self._said[1]
+
+    async def _look(self) -> str | None:
+        try:
+            await check_schema(self._database)
+        except SchemaMismatch as exc:
+            return str(exc)
+        except DatabaseUnavailable as exc:
+            logger.warning("not ready", error=str(exc))
+            return "The database cannot be reached."
+        return None
+
+
+def health_routes(readiness: Readiness, meters: Meters) -> list[Route]:
+    """`/healthz`: the process answers. `/readyz`: it can also do its work; else 503. `/metrics`: for Prometheus."""
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_: Request) -> Response:
+        if trouble := await readiness.trouble():
+            return JSONResponse({"status": "not ready", "error": trouble}, 503, {"Retry-After": "2"})
+        return JSONResponse({"status": "ready"})
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return [
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+        Route("/metrics", metrics, methods=["GET"]),
+    ]

@@ -1,0 +1,100 @@
+"""uvicorn's HTTP protocol with patience that ends: for headers, for bodies, and for how much of them."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+HEADER_SECONDS = 10.0
+BODY_SECONDS = 30.0
+MAX_HEADERS = 32 * 1024  #: bytes of the request line and all headers
+_UPLOADS = b"/storage/"  # a file may take its time, as long as something comes
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """Headers have to be complete in ten seconds and a body in thirty; what goes on longer is cut off."""
+
+    header_seconds = HEADER_SECONDS
+    body_seconds = BODY_SECONDS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_headers = True
+        self._header_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._wait(self.header_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._timer is None:  # the first bytes after an answer
+            self._begin_headers()
+        super().data_received(data)
+        if self._in_headers:
+            self._header_bytes += len(data)
+            if self._header_bytes > MAX_HEADERS:
+                self._cut(431, "The request's headers are too large.")
+
+    def on_headers_complete(self) -> None:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADERS:
+            self._cut(431, "The request's headers are too large.")
+            return
+        self._in_headers = False
+        self._wait(self.body_seconds)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self.url.startswith(_UPLOADS) and not self.cycle.response_complete:
+            self._wait(self.body_seconds)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._wait(None)
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._cut(400, "This is no HTTP request.")
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Whoever asks for another protocol is answered in this one; that is nothing to log twice."""
+
+    def _begin_headers(self) -> None:
+        self._in_headers, self._header_bytes = True, 0
+        self._wait(self.header_seconds)
+
+    def _wait(self, seconds: float | None) -> None:
+        """Give what comes next so much time; None: it may take as long as it likes."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self._late)
+
+    def _late(self) -> None:
+        if not self._in_headers and self.flow.read_paused:  # it is us who do not read on
+            self._wait(self.body_seconds)
+        else:
+            self._cut(408, "The request did not arrive in time.")
+
+    def _cut(self, status: int, sentence: str) -> None:
+        """Say why, unless an answer is on its way, and hang up."""
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        is_idle = self._in_headers and self._header_bytes == 0
+        if not is_idle and (cycle is None or self._in_headers or not cycle.response_started):
+            body = msgspec.json.encode({"error": sentence})
+            self.transport.write(
+                STATUS_LINE[status]
+                + b"content-type: application/json; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
+                + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+                + body
+            )
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()

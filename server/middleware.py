@@ -1,0 +1,100 @@
+"""Round every request: its id, the headers every answer has, what is counted, and what happens when our code fails."""
+
+import re
+import secrets
+import time
+from typing import Any
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobs.buckets import StorageUnavailable
+from jobs.database import DatabaseUnavailable
+from server.health import Meters
+from server.replies import AWAY, RETRY_SOON, refusal
+
+#: On every answer that does not say otherwise. An answer that is no page may do nothing in a browser.
+HEADERS = {
+    b"content-security-policy": b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"x-content-type-options": b"nosniff",
+    b"cache-control": b"no-store",
+}
+SLOW = 1.0  #: seconds; a request that takes longer is logged
+_GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_KEY = "lora_pipeline.request_id"
+
+logger = structlog.get_logger(__name__)
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id under which this request is logged; the answer's X-Request-Id."""
+    request_id: str = scope[_KEY]
+    return request_id
+
+
+class Edge:
+    """ASGI middleware. A client's own X-Request-Id is kept when it is harmless."""
+
+    def __init__(self, app: ASGIApp, *, meters: Meters) -> None:
+        self._app, self._meters = app, meters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        request_id = scope[_KEY] = _request_id(scope)
+        began = time.perf_counter()
+        status = 0
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = _completed(message.get("headers", ()), request_id)
+            await send(message)
+
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, sent)
+        except ClientDisconnect:
+            pass  # nobody is there to be answered
+        except Exception as exc:
+            if status:
+                raise  # half an answer is out: the server cuts the connection
+            await self._failure(scope, exc, request_id)(scope, receive, sent)
+        finally:
+            took = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", "none")
+            self._meters.answered(route, scope["method"], status, took)
+            if status >= 500 or took > SLOW:
+                logger.warning(
+                    "request", method=scope["method"], route=route, status=status, seconds=round(took, 3)
+                )
+            structlog.contextvars.reset_contextvars(**bound)
+        return None
+
+    def _failure(self, scope: Scope, exc: Exception, request_id: str) -> Any:
+        path = scope["path"]
+        if isinstance(exc, DatabaseUnavailable | StorageUnavailable):
+            logger.warning("unavailable", error=str(exc))
+            return refusal(path, 503, "UNAVAILABLE", AWAY, RETRY_SOON)
+        logger.error("internal error", exc_info=exc)
+        sentence = f"Something went wrong here. If it stays, quote the request id {request_id}."
+        return refusal(path, 500, "INTERNAL", sentence, requestId=request_id)
+
+
+def _request_id(scope: Scope) -> str:
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    if len(given) == 1 and _GIVEN_ID.fullmatch(given[0]):
+        return str(given[0], "ascii")
+    return secrets.token_hex(8)
+
+
+def _completed(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
+    said = {name.lower() for name, _ in headers}
+    ours = [(name, value) for name, value in HEADERS.items() if name not in said]
+    return [*headers, *ours, (b"x-request-id", request_id.encode())]
