@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, case, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, case, func, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -83,10 +83,7 @@ async def page(
         query = query.where(_row.status.in_(statuses))
     if after is not None:
         at, job_id = after
-        query = query.where(
-            tuple_(_row.created_at, _row.id)
-            < tuple_(literal(at, _row.created_at.type), literal(job_id, _row.id.type))
-        )
+        query = query.where(tuple_(_row.created_at, _row.id) < tuple_(_at(at), literal(job_id, _row.id.type)))
     query = query.order_by(_row.created_at.desc(), _row.id.desc()).limit(limit)
     return [_job(row) for row in await tx.execute(query)]
 
@@ -145,8 +142,8 @@ async def claim_due(
     )
     unsent = _row.external_job_id.is_(None) & _row.submitted_at.is_(None)
     values = {
-        "submitted_at": case((unsent, now), else_=_row.submitted_at),
-        "signed_until": case((unsent, now + url_life), else_=_row.signed_until),
+        "submitted_at": case((unsent, _at(now)), else_=_row.submitted_at),
+        "signed_until": case((unsent, _at(now + url_life)), else_=_row.signed_until),
     }
     return await _claim(tx, due, until, values)
 
@@ -165,7 +162,7 @@ async def save_if_claimed(tx: Transaction, claimed: Job, move: Move, *, soon: da
     if values["next_action_at"] is not None:
         overtaken = _row.revision != claimed.revision
         values["next_action_at"] = case(
-            (overtaken, min(soon, values["next_action_at"])), else_=values["next_action_at"]
+            (overtaken, _at(min(soon, values["next_action_at"]))), else_=_at(values["next_action_at"])
         )
     values |= {"claim_token": None, "revision": _row.revision + 1}
     mine = (_row.id == job.id, _row.claim_token == claimed.claim_token)
@@ -189,7 +186,8 @@ async def tell(tx: Transaction, job: Job, *, look_at: datetime) -> bool:
         "updated_at": job.updated_at,
         "revision": _row.revision + 1,
         "next_action_at": case(
-            (_row.claim_token.is_(None) & (_row.next_action_at > look_at), look_at), else_=_row.next_action_at
+            (_row.claim_token.is_(None) & (_row.next_action_at > look_at), _at(look_at)),
+            else_=_row.next_action_at,
         ),
     }
     mine = (_row.id == job.id, _row.user_id == job.user_id, _row.status.in_(ACTIVE))
@@ -203,9 +201,9 @@ async def store_external_id(tx: Transaction, job_id: UUID, external_job_id: str,
     """
     values = {
         "external_job_id": func.coalesce(_row.external_job_id, external_job_id),
-        "accepted_at": func.coalesce(_row.accepted_at, literal(at, _row.accepted_at.type)),
+        "accepted_at": func.coalesce(_row.accepted_at, _at(at)),
         "next_action_at": case(
-            (_row.status.in_(FINAL) & (_row.release == Release.NEEDED), at), else_=_row.next_action_at
+            (_row.status.in_(FINAL) & (_row.release == Release.NEEDED), _at(at)), else_=_row.next_action_at
         ),
         "revision": _row.revision + 1,
     }
@@ -262,6 +260,11 @@ def _unless_further(job: Job) -> dict[str, Any]:
         name: case((further, _row[name]), else_=literal(getattr(job, name), _row[name].type))
         for name in _TOLD
     }
+
+
+def _at(instant: datetime) -> ColumnElement[datetime]:
+    """An instant inside an expression, where SQLAlchemy does not know the column it is meant for."""
+    return literal(instant, _row.updated_at.type)
 
 
 def _one(rows: Any) -> Job | None:
