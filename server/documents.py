@@ -20,6 +20,7 @@ from server import limits
 
 MOST_ERRORS = 5
 _REMEMBERED = 256 * 1024  # characters of text; a parsed document takes some 200 times as much memory
+_TOO_LONG = f"Syntax Error: Document contains more than {limits.TOKENS} tokens"
 _COSTS = 64  # of one operation, by the page sizes that its variables ask for
 
 
@@ -76,7 +77,7 @@ class Documents:
         try:
             document = parse(text, max_tokens=limits.TOKENS)
         except GraphQLError as exc:
-            raise BadDocument([exc]) from exc
+            raise BadDocument([_too_long() if exc.message.startswith(_TOO_LONG) else exc]) from exc
         try:
             operations = self._measured(document)
         except RecursionError as exc:
@@ -89,16 +90,13 @@ class Documents:
         return operations
 
     def _measured(self, document: DocumentNode) -> list[Operation]:
-        fragments = _fragments(document)
-        sizes, operations = [], []
-        for node in document.definitions:
-            if isinstance(node, OperationDefinitionNode):
-                measure = limits.Measure(self._schema, fragments, _defaults(node))
-                sizes.append((node, measure.operation(node)))
-                operations.append(Operation(document, node, tuple(sorted(measure.read))))
-        if flaws := limits.static_flaws(sizes):
+        measure = limits.Measure(self._schema, _fragments(document), {})
+        nodes = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        sizes = [(node, measure.operation(node)) for node in nodes]
+        if flaws := limits.static_flaws(sizes, map(measure.fragment, measure.fragments)):
             raise BadDocument(flaws)
-        return operations
+        page_variables = tuple(sorted(measure.read))
+        return [Operation(document, node, page_variables) for node in nodes]
 
     def _remember(self, text: str, operations: list[Operation]) -> None:
         self._known[text] = operations
@@ -106,6 +104,11 @@ class Documents:
         while self._characters > _REMEMBERED:
             forgotten, _ = self._known.popitem(last=False)
             self._characters -= len(forgotten)
+
+
+def _too_long() -> GraphQLError:
+    message = f"The document is too long; at most {limits.TOKENS:,} tokens are allowed."
+    return GraphQLError(message, extensions={"code": "QUERY_TOO_LARGE", "limit": limits.TOKENS})
 
 
 def _chosen(operations: list[Operation], name: str | None) -> Operation:

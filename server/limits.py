@@ -7,7 +7,7 @@ Cost: an object costs one point for each time it may be returned, which is the p
 (`first`, `last`, `maxPoints`; their defaults where left out); a point of a metrics curve costs a tenth; a leaf nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ ALIASES = 15
 ROOT_FIELDS = 10
 MUTATIONS = 1
 DIRECTIVES = 20
+FIELDS = 60  #: side by side, of one object: validation compares each with each
 SELECTIONS = 3_000  #: with everything that fragments bring; only their abuse reaches it
 COST = 1_000
 
@@ -58,7 +59,8 @@ class Size:
     depth: int = 0
     introspection_depth: int = 0
     aliases: int = 0
-    roots: int = 0
+    fields: int = 0  #: side by side, here
+    widest: int = 0  #: the most fields side by side, anywhere below
     directives: int = 0
     selections: int = 0
     cost: int = 0
@@ -68,7 +70,8 @@ class Size:
         self.depth = max(self.depth, other.depth)
         self.introspection_depth = max(self.introspection_depth, other.introspection_depth)
         self.aliases = min(self.aliases + other.aliases, _ENOUGH)
-        self.roots = min(self.roots + other.roots, _ENOUGH)
+        self.fields = min(self.fields + other.fields, _ENOUGH)
+        self.widest = max(self.widest, other.widest)
         self.directives = min(self.directives + other.directives, _ENOUGH)
         self.selections = min(self.selections + other.selections, _ENOUGH)
         self.cost = min(self.cost + other.cost, _ENOUGH)
@@ -103,13 +106,15 @@ class Measure:
             else:
                 assert isinstance(selection, FragmentSpreadNode)  # noqa: S101 - there are three kinds
                 part = Size()
-                part.take(self._fragment(selection.name.value))
+                part.take(self.fragment(selection.name.value))
             part.directives += len(selection.directives or ())
             part.selections += 1
             size.take(part)
+        size.widest = max(size.widest, size.fields)
         return size
 
-    def _fragment(self, name: str) -> Size:
+    def fragment(self, name: str) -> Size:
+        """The size of a fragment, in one place."""
         if name not in self._known:
             self._known[name] = Size()  # what a fragment that spreads itself brings; validation refuses it
             if node := self.fragments.get(name):
@@ -129,7 +134,8 @@ class Measure:
             depth=1 + below.depth,
             introspection_depth=below.introspection_depth,
             aliases=below.aliases + (node.alias is not None),
-            roots=name != "__typename",
+            fields=1,
+            widest=below.widest,
             directives=below.directives,
             selections=below.selections,
         )
@@ -172,21 +178,26 @@ class Measure:
         return int(min(max(value, 0), _ENOUGH))
 
 
-def static_flaws(sizes: Sequence[tuple[OperationDefinitionNode, Size]]) -> list[GraphQLError]:
-    """What is too much in a document with these operations, whatever its variables are."""
+def static_flaws(
+    operations: Sequence[tuple[OperationDefinitionNode, Size]], fragments: Iterable[Size]
+) -> list[GraphQLError]:
+    """What is too much in a document, whatever its variables are; it need not be valid."""
     flaws = []
     total = Size()
-    for operation, size in sizes:
+    for operation, size in operations:
         total.take(size)
         if operation.operation is OperationType.MUTATION:
-            flaws.append(_over("TOO_MANY_MUTATIONS", "mutations in one request", size.roots, MUTATIONS))
+            flaws.append(_over("TOO_MANY_MUTATIONS", "mutations in one request", size.fields, MUTATIONS))
         else:
-            flaws.append(_over("TOO_MANY_ROOT_FIELDS", "fields at its root", size.roots, ROOT_FIELDS))
+            flaws.append(_over("TOO_MANY_ROOT_FIELDS", "fields at its root", size.fields, ROOT_FIELDS))
+    # A fragment that is spread nowhere is validated all the same.
+    total.widest = max([total.widest, *(fragment.widest for fragment in fragments)])
     flaws += [
         _over("QUERY_TOO_DEEP", "levels", total.depth, DEPTH),
         _over("QUERY_TOO_DEEP", "levels of introspection", total.introspection_depth, INTROSPECTION_DEPTH),
         _over("TOO_MANY_ALIASES", "aliases", total.aliases, ALIASES),
         _over("TOO_MANY_DIRECTIVES", "directives", total.directives, DIRECTIVES),
+        _over("QUERY_TOO_LARGE", "fields side by side", total.widest, FIELDS),
         _over("QUERY_TOO_LARGE", "selections, its fragments spread", total.selections, SELECTIONS),
     ]
     return [flaw for flaw in flaws if flaw]
