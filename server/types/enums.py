@@ -37,9 +37,10 @@ class StorageBucket(StrEnum):
 def _describe(vocabulary: type[E], description: str, words: dict[E, str], name: str | None = None) -> None:
     """Make `vocabulary` a GraphQL enum, every word described. Raises KeyError for a word that is not."""
     strawberry.enum(vocabulary, name=name, description=description)
+    by_name = {word.name: text for word, text in words.items()}
     if has_enum_definition(vocabulary):
         for value in vocabulary.__strawberry_definition__.values:
-            value.description = words[vocabulary[value.name]]
+            value.description = by_name[value.name]
 
 
 _describe(
