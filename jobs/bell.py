@@ -47,8 +47,7 @@ class Bell:
         if self._sender is not None:
             _, late = await asyncio.wait({self._sender}, timeout=1)
             if late:
-                self._sender.cancel()
-                await asyncio.wait({self._sender})
+                await cancel(self._sender)
         await self._redis.aclose(close_connection_pool=True)
 
     async def _send(self) -> None:
@@ -86,6 +85,16 @@ def connect(redis_url: str, *, timeout: float) -> ArqRedis:
     """
     pool = ConnectionPool.from_url(redis_url, socket_connect_timeout=min(timeout, 1), socket_timeout=timeout)
     return ArqRedis(pool, job_serializer=to_json, job_deserializer=from_json)
+
+
+async def cancel(task: "asyncio.Task[Any]") -> None:
+    """Cancel a task that talks to Redis, and wait for its end for two seconds at most.
+
+    Once is not enough: redis-py swallows a cancellation that comes while it connects.
+    """
+    for _ in range(2):
+        task.cancel()
+        await asyncio.wait({task}, timeout=1)
 
 
 def to_json(job: dict[str, Any]) -> bytes:

@@ -34,7 +34,7 @@ _SECRET_NAMES = re.compile(
     r"(?i)authorization|cookie|password|secret|signature|credential|api_?key|(^|_)token$"
 )
 _SECRETS = (
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {REDACTED}"),
+    (re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]{6,}"), rf"\1 {REDACTED}"),
     (
         re.compile(
             r"(?i)\b((?:access_|id_|refresh_)?token|sig|signature|api_?key|password|secret"

@@ -1,4 +1,4 @@
-"""When a pass begins: by the timer, and at once when woken; never two at a time, and never a pile of missed ones."""
+"""When a pass begins: by the timer, when the next job is due, and at once when woken; never two at a time."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,12 @@ import structlog
 
 from jobs.domain.errors import PipelineError
 
-_PATIENCE = timedelta(seconds=7)  # for the last pass; what starts us gives us ten seconds to end
+_PATIENCE = timedelta(seconds=6)  # for the last pass; the whole worker has ten seconds to end
 _AS_GOOD_AS_DUE = 0.9
+_LEAST = timedelta(
+    seconds=0.25
+)  # between passes that nobody asked for: what is due in so short a time is one pass
+_LEFT_OVER = timedelta(seconds=5)  # until the jobs that a pass left for the next one, at most a period
 
 logger = structlog.get_logger(__name__)
 
@@ -19,8 +23,11 @@ logger = structlog.get_logger(__name__)
 class Pass(Protocol):
     """What is run again and again."""
 
-    async def run(self) -> object:
-        """One pass. It may raise, and may be cancelled at any point: the next one makes up for it."""
+    async def run(self) -> timedelta | None:
+        """One pass; how long until there is more to do, None when nothing is known of.
+
+        It may raise, and may be cancelled at any point: the next one makes up for it.
+        """
 
 
 class Pacemaker:
@@ -31,7 +38,7 @@ class Pacemaker:
     """
 
     def __init__(self, cycle: Pass, every: timedelta, *, patience: timedelta = _PATIENCE) -> None:
-        """`every` is the time from the beginning of a pass to that of the next; `patience` what the last one is given."""
+        """`every` is the longest time between the beginnings of two passes; `patience` what the last one is given to end."""
         self._cycle = cycle
         self._every = every.total_seconds()
         self._patience = patience.total_seconds()
@@ -40,7 +47,7 @@ class Pacemaker:
         self._coming = asyncio.Event()  # set when the pass that begins next has ended
         self._due = 0.0  # on the loop's clock
         self._stopping = False
-        self._pass: asyncio.Task[object] | None = None
+        self._pass: asyncio.Task[timedelta | None] | None = None
         self._heart: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -62,7 +69,7 @@ class Pacemaker:
         Returns at once when another call waits for that pass already: one who waits is enough, and a crowd would fill
         arq's places while a pass lasts.
         """
-        if self._woken.is_set():
+        if self._woken.is_set() and not self._stopping:
             return
         coming = self._coming
         self.wake()
@@ -97,21 +104,31 @@ class Pacemaker:
             self._due = clock.time() + self._every
             self._latest, self._coming = self._coming, asyncio.Event()
             self._woken.clear()
-            await self._run_pass()
+            more_in = await self._run_pass()
             self._latest.set()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._due):
+                async with asyncio.timeout_at(min(self._due, clock.time() + self._rest(more_in))):
                     await self._woken.wait()
         self._coming.set()
 
-    async def _run_pass(self) -> None:
+    def _rest(self, more_in: timedelta | None) -> float:
+        if more_in is None:
+            return self._every
+        if not more_in:  # beyond what one pass may take, or due while it ran
+            return min(self._every, _LEFT_OVER.total_seconds())
+        return max(more_in.total_seconds(), min(self._every / 4, _LEAST.total_seconds()))
+
+    async def _run_pass(self) -> timedelta | None:
         """A pass is a task of its own, so that a cancellation that escapes from it does not end the timer."""
         self._pass = asyncio.create_task(self._cycle.run())
         await asyncio.wait({self._pass})
         if self._pass.cancelled():
             if not self._stopping:
                 logger.error("a pass was cancelled from within")
-        elif isinstance(error := self._pass.exception(), PipelineError):
+        elif (error := self._pass.exception()) is None:
+            return self._pass.result()
+        elif isinstance(error, PipelineError):
             logger.warning("a pass gave up", error=str(error))
-        elif error is not None:
+        else:
             logger.error("a pass failed", exc_info=error)
+        return None

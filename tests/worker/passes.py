@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 _ALL = 10_000
 
 
 class Passes:
-    """Each `run` is noted; it ends when it is let go and raises what lies in `raises`, one a pass."""
+    """Each `run` is noted; it ends when it is let go, raises what lies in `raises`, one a pass, and returns `more_in`."""
 
-    def __init__(self, *, held: bool = False) -> None:
+    def __init__(self, *, held: bool = False, more_in: timedelta | None = None) -> None:
         """With `held`, passes last until somebody calls `let_go`."""
+        self.more_in = more_in
         self.begun: list[float] = []
         self.ended: list[float] = []
         self.cut_short = 0
@@ -19,7 +21,7 @@ class Passes:
         self.raises: list[BaseException] = []
         self._permits = asyncio.Semaphore(0 if held else _ALL)
 
-    async def run(self) -> None:
+    async def run(self) -> timedelta | None:
         """One pass."""
         self.begun.append(time.monotonic())
         self.most_at_once = max(self.most_at_once, self.running)
@@ -33,6 +35,7 @@ class Passes:
             raise
         finally:
             self.ended.append(time.monotonic())
+        return self.more_in
 
     def let_go(self, passes: int = _ALL) -> None:
         """Let so many passes end, running ones and coming ones."""

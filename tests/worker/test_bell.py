@@ -20,8 +20,10 @@ async def bell(valkey_server: ValkeyServer) -> AsyncIterator[Bell]:
     """A bell at an empty Redis."""
     valkey_server.flush()
     bell = Bell(valkey_server.url)
-    yield bell
-    await bell.close()
+    try:
+        yield bell
+    finally:
+        await bell.close()
 
 
 def rings(server: ValkeyServer) -> int:

@@ -62,6 +62,26 @@ async def test_ticks_missed_during_a_pass_are_one_pass_after_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("more_in", "every", "least"),
+    [
+        (0.3, 3600, 0.3),
+        (0.000001, 3600, 0.25),  # so many are due so soon that each would be a pass of its own
+        (0.000001, 0.2, 0.05),
+        (0, 0.4, 0.4),  # more jobs than a pass may take: one portion a period
+        (10, 0.3, 0.3),
+    ],
+)
+async def test_the_next_pass_begins_when_there_is_more_to_do(
+    more_in: float, every: float, least: float
+) -> None:
+    passes = Passes(more_in=timedelta(seconds=more_in))
+    async with Pacemaker(passes, timedelta(seconds=every)):
+        await until(lambda: len(passes.begun) >= 4)
+    gaps = [later - earlier for earlier, later in zip(passes.begun, passes.begun[1:], strict=False)][:3]
+    assert min(gaps) > least * 0.95
+
+
+@pytest.mark.parametrize(
     "error",
     [
         RuntimeError("a bug"),
