@@ -55,15 +55,24 @@ async def thinned(tx: Transaction, job_id: UUID, *, most: int) -> list[Point]:
 
 
 def _is_newer(new: Any) -> ColumnElement[bool]:
-    """Whether the incoming report outranks the stored one: the later trainer's clock, then the callback's."""
+    """Whether the incoming report outranks the stored one, or comes later with the same rank."""
     same_clock = or_(
         new.reported_at == _row.reported_at, and_(new.reported_at.is_(None), _row.reported_at.is_(None))
     )
     return or_(
-        and_(new.reported_at.is_not(None), _row.reported_at.is_(None)),
-        new.reported_at > _row.reported_at,
-        and_(same_clock, new.from_callback >= _row.from_callback),
+        _rank(new) > _rank(_row),
+        and_(
+            _rank(new) == _rank(_row),
+            or_(
+                new.reported_at > _row.reported_at, and_(same_clock, new.from_callback >= _row.from_callback)
+            ),
+        ),
     )
+
+
+def _rank(report: Any) -> ColumnElement[int]:
+    """Two clocks are compared; where one is missing, a callback outranks a poll."""
+    return case((report.reported_at.is_not(None), 1), (report.from_callback, 2), else_=0)
 
 
 def _preferred(newer: ColumnElement[bool], new: Any, old: Any) -> ColumnElement[Any]:

@@ -38,8 +38,6 @@ SILENCE: dict[Step, Sighting] = {
     Step.POLL: NoReport("no answer"),
     Step.STOP: StillHeld("no answer"),
 }
-
-
 Futures = tuple[bool, ...]  # whether submits are slower than claims, in each future that is tried
 
 
