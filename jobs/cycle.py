@@ -79,19 +79,18 @@ class Cycle:
         self._saving = asyncio.Lock()
 
     async def run(self) -> timedelta | None:
-        """One pass; how long until the next job is due, None when none is waiting.
+        """One pass; how long until a job that was taken up is due again, None when there is none.
 
         Raises `DatabaseUnavailable`: then nothing was begun, or the claims run out and another pass makes up for it.
         """
         now = await self._now()
         async with self._database.read() as tx:
-            due = await jobs.next_due(tx)
-        begun = await self._begin_all() if due is not None and due <= now else set()
-        if begun:
+            is_due = await jobs.is_due(tx, now)
+        if is_due and (begun := await self._begin_all()):
             await asyncio.wait(begun, timeout=min(_STRAGGLER, self._pacing.cycle).total_seconds())
-            async with self._database.read() as tx:
-                due = await jobs.next_due(tx)
-        return None if due is None else max(timedelta(), due - await self._now())
+        async with self._database.read() as tx:
+            look_at = await jobs.next_look(tx)
+        return None if look_at is None else max(timedelta(), look_at - await self._now())
 
     async def settle(self) -> None:
         """Return when every answer that is still awaited has been saved."""

@@ -223,9 +223,16 @@ async def set_aside(tx: Transaction, claimed: Job, *, stack: str, until: datetim
     await tx.execute(update(training_jobs).where(*mine).values(values))
 
 
-async def next_due(tx: Transaction) -> datetime | None:
-    """When the next job wants to be looked at."""
-    due: datetime | None = await tx.scalar(select(func.min(_row.next_action_at)))
+async def is_due(tx: Transaction, now: datetime) -> bool:
+    """Whether any job wants to be looked at."""
+    return await tx.scalar(select(literal(1)).where(_row.next_action_at <= now).limit(1)) is not None
+
+
+async def next_look(tx: Transaction) -> datetime | None:
+    """When the next job that was taken up already wants to be looked at; the queue waits for the next cycle or ring."""
+    due: datetime | None = await tx.scalar(
+        select(func.min(_row.next_action_at)).where(_row.status != JobStatus.QUEUED)
+    )
     return due
 
 

@@ -33,6 +33,7 @@ TRAINING_COMPUTE = "training_compute"
 RELEASE_OVERRUN = "release_overrun"
 TRAINING = "training"
 UNREACHABLE = "The GPU cluster could not be reached for too long."
+FINISHING = "finishing"
 STAGES = {
     ClusterStatus.QUEUED: "queued on the GPU cluster",
     ClusterStatus.INITIALIZING: "starting on the GPU cluster",
@@ -212,12 +213,17 @@ def told_by(job: Job, report: Report, at: datetime) -> Job:
         current_epoch=job.current_epoch if report.current_epoch is None else report.current_epoch,
         current_step=job.current_step if report.current_step is None else report.current_step,
         total_steps=total,
-        current_stage=report.stage
-        or (STAGES.get(report.status) if report.status else None)
-        or job.current_stage,
+        current_stage=_stage(report) or job.current_stage,
         current_metrics=CurrentMetrics(**figures) if report.metrics or job.current_metrics else None,
         updated_at=at,
     )
+
+
+def _stage(report: Report) -> str | None:
+    """What the run says it does; of an end that only a callback told of, that it must be confirmed."""
+    if report.status is not None and report.status.is_over:
+        return FINISHING
+    return report.stage or (STAGES.get(report.status) if report.status else None)
 
 
 def _release(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move:
