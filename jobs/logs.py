@@ -23,6 +23,7 @@ _OURS = frozenset({"event", "level", "logger", "timestamp"})
 # Libraries that say too much: strawberry prints whole queries, arq two lines for every ring.
 _LEVELS = {
     "strawberry.execution": logging.CRITICAL,
+    "alembic": logging.WARNING,
     "arq.worker": logging.WARNING,
     "sqlalchemy": logging.WARNING,
     "aiosqlite": logging.WARNING,

@@ -139,12 +139,13 @@ async def tick(ctx: dict[Any, Any]) -> None:
 def ticks(every: timedelta) -> list[CronJob]:
     """A cron that comes every `every` where that divides a minute or an hour, and a little more often where not.
 
-    Tick and timer make one pass, and the timer alone keeps odd periods: `Pacemaker.tick`.
+    Tick and timer make one pass, and the timer alone keeps odd periods: `Pacemaker.tick`. Not every second: arq queues a
+    tick a second ahead, and `arq --burst` would never find its queue empty.
     """
-    seconds = max(1, int(every.total_seconds()))
-    unit, fields = (1, "second") if seconds < 60 else (60, "minute")
-    step = max(n for n in range(1, 61) if 60 % n == 0 and n <= max(1, min(60, seconds // unit)))
-    at: dict[str, Any] = {"second": 0} | {fields: set(range(0, 60, step))}
+    seconds = max(2, int(every.total_seconds()))
+    unit, field = (1, "second") if seconds < 60 else (60, "minute")
+    step = max(n for n in range(1, 61) if 60 % n == 0 and n <= seconds // unit)
+    at: dict[str, Any] = {"second": 0} | {field: set(range(0, 60, step))}
     return [cron(tick, name="tick", run_at_startup=True, **at)]
 
 

@@ -67,7 +67,7 @@ async def test_ticks_missed_during_a_pass_are_one_pass_after_it() -> None:
         (0.3, 3600, 0.3),
         (0.000001, 3600, 0.25),  # so many are due so soon that each would be a pass of its own
         (0.000001, 0.2, 0.05),
-        (0, 0.4, 0.4),  # more jobs than a pass may take: one portion a period
+        (0, 0.4, 0.1),  # due while the pass ran
         (10, 0.3, 0.3),
     ],
 )
