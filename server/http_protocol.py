@@ -33,13 +33,18 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._timer is None:  # the first bytes after an answer
+        if self._timer is None:  # the first bytes after a request, be they only blank lines
             self._begin_headers()
-        super().data_received(data)
         if self._in_headers:
             self._header_bytes += len(data)
-            if self._header_bytes > MAX_HEADERS:
-                self._cut(431, "The request's headers are too large.")
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > MAX_HEADERS:
+            self._cut(431, "The request's headers are too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if not self._in_headers:  # it came in one piece with the request before
+            self._begin_headers()
 
     def on_headers_complete(self) -> None:
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADERS:
@@ -85,8 +90,9 @@ class PatientProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         cycle = self.cycle
-        is_idle = self._in_headers and self._header_bytes == 0
-        if not is_idle and (cycle is None or self._in_headers or not cycle.response_started):
+        began = self._in_headers and self._header_bytes > 0
+        free = cycle is None or cycle.response_complete
+        if (began and free) or not (self._in_headers or free or cycle.response_started):
             body = msgspec.json.encode({"error": sentence})
             self.transport.write(
                 STATUS_LINE[status]
