@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -131,56 +132,64 @@ class House:
             return [tuple(row) for row in result] if result.returns_rows else []
 
 
+@contextlib.asynccontextmanager
+async def furnished(
+    database: Database,
+    storage: Path,
+    *,
+    clock: Clock | None = None,
+    dedupes: bool = True,
+    submit_limit: int = 5,
+    timeout: float = 0.3,
+    **pacing: Any,
+) -> AsyncIterator[House]:
+    """A house round `database`, its files in `storage`; `timeout` of a call in seconds, `pacing` as `Pacing` takes it."""
+    clock, rings = clock or Clock(), Rings()
+    paced = Pacing(dedupes=dedupes, **pacing)
+    buckets = LocalBuckets(storage, PUBLIC_URL, SECRET)
+    urls = CallbackUrls(PUBLIC_URL, SECRET)
+    commands = Commands(
+        database,
+        buckets,
+        rings,
+        catalog=catalog(),
+        callback_urls=urls,
+        max_dataset_bytes=10_000_000,
+        pacing=paced,
+        now=clock.now,
+    )
+    deadline = timedelta(seconds=timeout)
+    async with contextlib.AsyncExitStack() as stack:
+        far = await stack.enter_async_context(scripted_cluster(dedupes=dedupes))
+
+        async def worker() -> Cycle:
+            cluster = await stack.enter_async_context(open_cluster(far.url, KEY, deadline))
+            cycle = Cycle(
+                database,
+                cluster,
+                buckets,
+                urls,
+                pacing=paced,
+                submit_limit=submit_limit,
+                call_timeout=deadline,
+                now=clock.now,
+            )
+            stack.push_async_callback(cycle.close)
+            return cycle
+
+        house = House(database, buckets, clock, rings, far, commands, paced, worker)
+        house.cycle = await worker()
+        yield house
+        assert far.complaints == []
+
+
 Build = Callable[..., contextlib.AbstractAsyncContextManager[House]]
 
 
 @pytest.fixture
 def build(database: Database, tmp_path: Path) -> Build:
     """Makes a house: `async with build(dedupes=False, submit_limit=3) as house`."""
-
-    @contextlib.asynccontextmanager
-    async def make(
-        *, dedupes: bool = True, submit_limit: int = 5, timeout: float = 0.3, **pacing: Any
-    ) -> AsyncIterator[House]:
-        clock, rings = Clock(), Rings()
-        paced = Pacing(dedupes=dedupes, **pacing)
-        buckets = LocalBuckets(tmp_path / "storage", PUBLIC_URL, SECRET)
-        urls = CallbackUrls(PUBLIC_URL, SECRET)
-        commands = Commands(
-            database,
-            buckets,
-            rings,
-            catalog=catalog(),
-            callback_urls=urls,
-            max_dataset_bytes=10_000_000,
-            pacing=paced,
-            now=clock.now,
-        )
-        deadline = timedelta(seconds=timeout)
-        async with contextlib.AsyncExitStack() as stack:
-            far = await stack.enter_async_context(scripted_cluster(dedupes=dedupes))
-
-            async def worker() -> Cycle:
-                cluster = await stack.enter_async_context(open_cluster(far.url, KEY, deadline))
-                cycle = Cycle(
-                    database,
-                    cluster,
-                    buckets,
-                    urls,
-                    pacing=paced,
-                    submit_limit=submit_limit,
-                    call_timeout=deadline,
-                    now=clock.now,
-                )
-                stack.push_async_callback(cycle.close)
-                return cycle
-
-            house = House(database, buckets, clock, rings, far, commands, paced, worker)
-            house.cycle = await worker()
-            yield house
-            assert far.complaints == []
-
-    return make
+    return partial(furnished, database, tmp_path / "storage")
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from tests.services.scripted_cluster.answers import (
     usual,
     writes,
 )
+from tests.services.scripted_cluster.pause import Pause
 from tests.services.scripted_cluster.remote import RemoteCluster, scripted_cluster_process
 from tests.services.scripted_cluster.runs import Call, Run, ScriptedJob
 from tests.services.scripted_cluster.server import KEY, ScriptedCluster, scripted_cluster
@@ -33,6 +34,7 @@ __all__ = [
     "KEY",
     "Answer",
     "Call",
+    "Pause",
     "RemoteCluster",
     "Run",
     "ScriptedCluster",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from uuid import UUID
 from aiohttp import web
 
 from tests.services.scripted_cluster.answers import Answer, usual
+from tests.services.scripted_cluster.pause import Pause
 from tests.services.scripted_cluster.runs import Call, Run, ScriptedJob, Verb
 
 KEY = "key-of-the-scripted-cluster"
@@ -81,6 +83,7 @@ class ScriptedCluster:
         self.journal: list[Call] = []
         self.complaints: list[str] = []  #: what a good client would never do; tests expect it empty
         self.decoy_calls: list[Call] = []  #: what came to `decoy_url`, where nobody has any business
+        self.pause: Pause | None = None  #: set one to hold the answers to what comes from now on
         self._listener, self._decoy = Listener(self._answer, port), Listener(self._trap)
         self._came = asyncio.Event()
         self._always: dict[str, Answer] = {}
@@ -167,7 +170,8 @@ class ScriptedCluster:
                 request, call, Answer(), 401, b'{"error": "The bearer key is missing or wrong."}'
             )
         answer = self._always.get(call.verb) or (job.next_answer(call.verb) if job else None) or usual()
-        status, body = self._act(call, job, run) if answer.act else (500, b"")
+        done = functools.partial(self._done, answer, call, job, run)
+        status, body = await self.pause.outcome(done) if self.pause else done()
         if answer.delay:
             await asyncio.sleep(answer.delay)
         if answer.how != "speak":
@@ -187,6 +191,11 @@ class ScriptedCluster:
             job_id = _json(call.body).get("job_id")
             return (self.jobs[job_id] if isinstance(job_id, str) else None), None
         return self._by_id.get(call.external_id or "", (None, None))
+
+    def _done(
+        self, answer: Answer, call: Call, job: ScriptedJob | None, run: Run | None
+    ) -> tuple[int, bytes]:
+        return self._act(call, job, run) if answer.act else (500, b"")
 
     def _act(self, call: Call, job: ScriptedJob | None, run: Run | None) -> tuple[int, bytes]:
         """Do what a good cluster does, and what it would answer."""
