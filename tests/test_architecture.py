@@ -11,20 +11,23 @@ PACKAGES = ("jobs", "server")
 
 # What a part may not import of ours. The longest name that fits a module speaks for it.
 _OWN_PROGRAMS = ("server", "jobs.executor", "jobs.trainer")
+_TOOLS = ("jobs.cli", "jobs.dev")  # they use everything, nothing uses them
 FORBIDDEN = {
     "server": (  # no request waits for the cluster
         *("jobs.cluster", "jobs.cycle", "jobs.worker", "jobs.executor", "jobs.trainer"),
-        *("jobs.cli", "jobs.dev"),
+        *_TOOLS,
     ),
-    "jobs": _OWN_PROGRAMS,
+    "jobs": (*_OWN_PROGRAMS, *_TOOLS),
+    "jobs.__main__": _OWN_PROGRAMS,
+    "jobs.cli": (*_OWN_PROGRAMS, "jobs.dev"),
     "jobs.domain": ("server", "jobs"),
     "jobs.database": (
-        *_OWN_PROGRAMS,
-        *("jobs.cluster", "jobs.cycle", "jobs.worker", "jobs.commands", "jobs.cli", "jobs.dev"),
+        *(*_OWN_PROGRAMS, *_TOOLS),
+        *("jobs.cluster", "jobs.cycle", "jobs.worker", "jobs.commands"),
     ),
-    "jobs.cluster": (*_OWN_PROGRAMS, "jobs.database", "jobs.cycle", "jobs.commands"),
-    "jobs.buckets": (*_OWN_PROGRAMS, "jobs.database", "jobs.cycle", "jobs.cluster"),
-    "jobs.commands": (*_OWN_PROGRAMS, "jobs.cluster", "jobs.cycle", "jobs.worker"),
+    "jobs.cluster": (*_OWN_PROGRAMS, *_TOOLS, "jobs.database", "jobs.cycle", "jobs.commands"),
+    "jobs.buckets": (*_OWN_PROGRAMS, *_TOOLS, "jobs.database", "jobs.cycle", "jobs.cluster"),
+    "jobs.commands": (*_OWN_PROGRAMS, *_TOOLS, "jobs.cluster", "jobs.cycle", "jobs.worker"),
     "jobs.executor": ("server", "jobs"),  # it shares nothing but the wire contract
     "jobs.trainer": ("server", "jobs"),
 }
