@@ -15,7 +15,6 @@ _AS_GOOD_AS_DUE = 0.9
 _LEAST = timedelta(
     seconds=0.25
 )  # between passes that nobody asked for: what is due in so short a time is one pass
-_LEFT_OVER = timedelta(seconds=5)  # until the jobs that a pass left for the next one, at most a period
 
 logger = structlog.get_logger(__name__)
 
@@ -114,8 +113,6 @@ class Pacemaker:
     def _rest(self, more_in: timedelta | None) -> float:
         if more_in is None:
             return self._every
-        if not more_in:  # beyond what one pass may take, or due while it ran
-            return min(self._every, _LEFT_OVER.total_seconds())
         return max(more_in.total_seconds(), min(self._every / 4, _LEAST.total_seconds()))
 
     async def _run_pass(self) -> timedelta | None:
