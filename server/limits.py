@@ -60,6 +60,7 @@ class Size:
     introspection_depth: int = 0
     aliases: int = 0
     fields: int = 0  #: side by side, here
+    acts: int = 0  #: those of them that are more than `__typename`
     widest: int = 0  #: the most fields side by side, anywhere below
     directives: int = 0
     selections: int = 0
@@ -71,6 +72,7 @@ class Size:
         self.introspection_depth = max(self.introspection_depth, other.introspection_depth)
         self.aliases = min(self.aliases + other.aliases, _ENOUGH)
         self.fields = min(self.fields + other.fields, _ENOUGH)
+        self.acts = min(self.acts + other.acts, _ENOUGH)
         self.widest = max(self.widest, other.widest)
         self.directives = min(self.directives + other.directives, _ENOUGH)
         self.selections = min(self.selections + other.selections, _ENOUGH)
@@ -135,6 +137,7 @@ class Measure:
             introspection_depth=below.introspection_depth,
             aliases=below.aliases + (node.alias is not None),
             fields=1,
+            acts=name != "__typename",
             widest=below.widest,
             directives=below.directives,
             selections=below.selections,
@@ -187,9 +190,9 @@ def static_flaws(
     for operation, size in operations:
         total.take(size)
         if operation.operation is OperationType.MUTATION:
-            flaws.append(_over("TOO_MANY_MUTATIONS", "mutations in one request", size.fields, MUTATIONS))
+            flaws.append(_over("TOO_MANY_MUTATIONS", "mutations in one request", size.acts, MUTATIONS))
         else:
-            flaws.append(_over("TOO_MANY_ROOT_FIELDS", "fields at its root", size.fields, ROOT_FIELDS))
+            flaws.append(_over("TOO_MANY_ROOT_FIELDS", "fields at its root", size.acts, ROOT_FIELDS))
     # A fragment that is spread nowhere is validated all the same.
     total.widest = max([total.widest, *(fragment.widest for fragment in fragments)])
     flaws += [
