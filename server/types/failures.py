@@ -74,4 +74,4 @@ class InvalidInput(Error):
     def of(cls, exc: errors.InvalidTraining) -> "InvalidInput":
         """From the domain's error."""
         fields = [FieldError(path=flaw.path, message=flaw.message) for flaw in exc.flaws]
-        return cls(message=f"Please check: {exc}.", fields=fields)
+        return cls(message=f"{str(exc).rstrip('.')}.", fields=fields)
