@@ -17,6 +17,7 @@ COMMANDS = {
     "worker": "run the worker until it is told to end",
     "doctor": "check settings, databases, Redis, storage and the cluster",
     "db": "look at the database, or copy it",
+    "resolve": "settle whether the cluster took a job that nobody knows of",
     "submit": "start a training that a file describes",
     "watch": "show a job's progress until it has ended",
     "token": "make a bearer token for a user (development)",

@@ -124,6 +124,7 @@ def _postgres(url: str, pool_size: int) -> AsyncEngine:
         connect_args={"server_settings": _POSTGRES_SETTINGS, "timeout": 5, "command_timeout": 60},
         json_serializer=_as_it_is,
         json_deserializer=_as_it_is,
+        hide_parameters=True,  # no user's data in an error's text
     )
 
 
@@ -136,6 +137,7 @@ def _sqlite(url: str, pool_size: int) -> AsyncEngine:
         connect_args={"timeout": _BUSY_SECONDS},
         json_serializer=_as_it_is,
         json_deserializer=_as_it_is,
+        hide_parameters=True,  # no user's data in an error's text
     )
 
     @event.listens_for(engine.sync_engine, "connect")

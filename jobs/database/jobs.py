@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, case, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, case, func, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -154,22 +154,18 @@ async def save_if_claimed(tx: Transaction, claimed: Job, move: Move, *, soon: da
     A callback may have told more in the meantime: progress never falls, the figures that belong to more progress stay,
     and the next look is `soon` when there was one.
     """
-    job = move.job
-    values = {field.name: getattr(job, field.name) for field in fields(Job) if field.name not in _FIXED}
-    values |= _unless_further(job)
-    if job.status.is_final:
-        values["current_stage"] = None
+    values = _values(move.job)
     if values["next_action_at"] is not None:
         overtaken = _row.revision != claimed.revision
         values["next_action_at"] = case(
             (overtaken, _at(min(soon, values["next_action_at"]))), else_=_at(values["next_action_at"])
         )
-    values |= {"claim_token": None, "revision": _row.revision + 1}
-    mine = (_row.id == job.id, _row.claim_token == claimed.claim_token)
-    if not (await tx.execute(update(training_jobs).where(*mine).values(values))).rowcount:
-        return False
-    await _store_belongings(tx, move)
-    return True
+    return await _save(tx, move, values, _row.claim_token == claimed.claim_token)
+
+
+async def save_if_unchanged(tx: Transaction, seen: Job, move: Move) -> bool:
+    """Store `move`, whole, if nothing about the job has changed since it was `seen`; whoever has claimed it has lost it."""
+    return await _save(tx, move, _values(move.job), _row.revision == seen.revision)
 
 
 async def cancel(tx: Transaction, move: Move) -> None:
@@ -236,15 +232,37 @@ async def next_look(tx: Transaction) -> datetime | None:
     return due
 
 
-async def _claim(tx: Transaction, due: Any, until: datetime, values: Mapping[str, Any]) -> list[Job]:
+async def _claim(
+    tx: Transaction, due: Select[tuple[UUID]], until: datetime, values: Mapping[str, Any]
+) -> list[Job]:
+    # A WITH that locks is asked once. In an IN, some plans ask it for every row, and claim beyond the limit.
+    chosen = due.cte("due")
     statement = (
         update(training_jobs)
-        .where(_row.id.in_(due.scalar_subquery()))
+        .where(_row.id.in_(select(chosen.c.id)))
         .values({**values, "claim_token": uuid4(), "next_action_at": until})
         .returning(*COLUMNS)
         .execution_options(synchronize_session=False)
     )
     return [_job(row) for row in await tx.execute(statement)]
+
+
+async def _save(tx: Transaction, move: Move, values: dict[str, Any], guard: ColumnElement[bool]) -> bool:
+    values |= {"claim_token": None, "revision": _row.revision + 1}
+    statement = update(training_jobs).where(_row.id == move.job.id, guard).values(values)
+    if not (await tx.execute(statement)).rowcount:
+        return False
+    await _store_belongings(tx, move)
+    return True
+
+
+def _values(job: Job) -> dict[str, Any]:
+    """Every column that may change."""
+    values = {field.name: getattr(job, field.name) for field in fields(Job) if field.name not in _FIXED}
+    values |= _unless_further(job)
+    if job.status.is_final:
+        values["current_stage"] = None
+    return values
 
 
 async def _store_belongings(tx: Transaction, move: Move) -> None:

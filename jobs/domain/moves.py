@@ -94,7 +94,7 @@ def _submitted(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mo
             taken = replace(_in_contact(job, at), submitted_at=job.submitted_at or at)
             return _accept(taken, external_job_id, at, pacing)
         case Refused(message):
-            return _fail(_in_contact(job, at), Seen.REFUSED, message, at, proven=True)
+            return fail(_in_contact(job, at), Seen.REFUSED, message, at, proven=True)
         case NotNow(reason, retry_after, answered):
             missed = (
                 replace(_in_contact(job, at), failures=job.failures + 1)
@@ -141,7 +141,7 @@ def _accept(job: Job, external_job_id: str, at: datetime, pacing: Pacing) -> Mov
 
 def _wait(job: Job, stage: str, retry_after: timedelta | None, at: datetime, pacing: Pacing) -> Move:
     if _is_lost(job, at, pacing):
-        return _fail(job, Seen.LOST, UNREACHABLE, at)
+        return fail(job, Seen.LOST, UNREACHABLE, at)
     due = at + pacing.submit_again(job.id, job.failures, retry_after)
     return Move(replace(job, current_stage=stage, next_action_at=due, updated_at=at))
 
@@ -160,14 +160,14 @@ def _followed(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mov
                 not_found_since=since,
             )
             if unknown.not_found_count >= LOST_404S and at - since >= pacing.lost_after_404:
-                return _fail(unknown, Seen.LOST, "The GPU cluster no longer knows this job.", at)
+                return fail(unknown, Seen.LOST, "The GPU cluster no longer knows this job.", at)
             return Move(
                 replace(unknown, current_cost=_running_cost(job, at), next_action_at=due, updated_at=at)
             )
         case _:
             missed = (_denied if isinstance(sighting, Denied) else _missed)(job, at, pacing)
             if _is_lost(missed, at, pacing):
-                return _fail(missed, Seen.LOST, UNREACHABLE, at)
+                return fail(missed, Seen.LOST, UNREACHABLE, at)
             reason = getattr(sighting, "reason", "no usable answer")
             missed = replace(missed, current_stage=f"Asking the GPU cluster again ({reason})")
             return Move(
@@ -189,10 +189,10 @@ def _reported(job: Job, report: Report, at: datetime, due: datetime) -> Move:
             )
         case ClusterStatus.FAILED:
             words = report.error_message or notices.NO_WORDS
-            return replace(_fail(told, Seen.FAILED, words, at, ended, proven=True), points=report.points)
+            return replace(fail(told, Seen.FAILED, words, at, ended, proven=True), points=report.points)
         case ClusterStatus.CANCELLED:
             words = "The cluster cancelled this job."
-            return replace(_fail(told, Seen.FAILED, words, at, ended, proven=True), points=report.points)
+            return replace(fail(told, Seen.FAILED, words, at, ended, proven=True), points=report.points)
         case _:
             running = replace(told, current_cost=_running_cost(job, at), next_action_at=due)
             return Move(running, report.points)
@@ -235,9 +235,9 @@ def _release(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move
             )
             return Move(replace(known, next_action_at=at, updated_at=at))
         case Refused():  # nothing was taken under this key, nor will be
-            return _released(job, None, at)
+            return freed(job, None, at)
         case Stopped(finished_at):
-            return _released(job, finished_at, at)
+            return freed(job, finished_at, at)
     asked = replace(job, failures=job.failures + 1)
     due = at + pacing.stop_again(job.id, asked.failures, getattr(sighting, "retry_after", None))
     slow = at - (job.releasing_since or at) >= pacing.release_alert
@@ -247,25 +247,26 @@ def _release(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move
     )
 
 
-def _released(job: Job, finished_at: datetime | None, at: datetime) -> Move:
-    freed = replace(
+def freed(job: Job, finished_at: datetime | None, at: datetime) -> Move:
+    """Nothing of a job that has ended runs any more: the books show what was held after a cancel."""
+    free = replace(
         job, release=Release.CONFIRMED, released_at=at, next_action_at=None, failures=0, updated_at=at
     )
     if job.status is not JobStatus.CANCELLED or job.accepted_at is None or job.completed_at is None:
-        return Move(freed)
+        return Move(free)
     held_from = max(job.completed_at, job.accepted_at)
     held_until = finished_at if finished_at is not None and finished_at < at else at
     amount = cost(job.gpu_config, held_until - held_from)
     if amount == 0:
-        return Move(freed)
+        return Move(free)
     overrun = Charge(RELEASE_OVERRUN, amount, billed_hours(held_until - held_from), at)
-    return Move(replace(freed, final_cost=(job.final_cost or ZERO) + amount), charges=(overrun,))
+    return Move(replace(free, final_cost=(job.final_cost or ZERO) + amount), charges=(overrun,))
 
 
-def _fail(
+def fail(
     job: Job, seen: Seen, message: str, at: datetime, ended: datetime | None = None, *, proven: bool = False
 ) -> Move:
-    """`proven`: the cluster itself says that nothing runs any more."""
+    """End `job` badly, in `message`'s words. `ended`: when its GPUs were free; `proven`: that nothing of it runs now."""
     move = _end(replace(job, error_message=message), seen, at, billed_until=ended or at, proven=proven)
     return replace(move, notices=(notices.failed(message, ever_ran=job.started_at is not None),))
 
