@@ -40,9 +40,12 @@ class Unauthenticated(Refused):
 class Authenticator:
     """Turns Authorization headers into a user's id."""
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: Settings, *, clock: Callable[[], float] = time.time, key_seconds: float = 5
+    ) -> None:
+        """`key_seconds` is how long the keys of the JWKS may take to come."""
         self._secret = settings.jwt_secret
-        self._keys = PyJWKClient(settings.jwt_jwks_url, timeout=5) if settings.jwt_jwks_url else None
+        self._keys = PyJWKClient(url, timeout=key_seconds) if (url := settings.jwt_jwks_url) else None
         self._audience, self._issuer = settings.jwt_audience, settings.jwt_issuer
         self._clock = clock
         self._good: OrderedDict[str, tuple[str, float]] = OrderedDict()  # token → user, when it expires
@@ -53,11 +56,13 @@ class Authenticator:
             raise Unauthenticated
         scheme, _, token = headers[0].partition(" ")
         token = token.strip()
+        if scheme.lower() != "bearer":
+            raise Unauthenticated
         if known := self._good.get(token):
             if self._clock() < known[1]:
                 return known[0]
             del self._good[token]
-        if scheme.lower() != "bearer" or not 0 < len(token) <= LONGEST:
+        if not 0 < len(token) <= LONGEST:
             raise Unauthenticated
         user_id, expires = await self._verified(token)
         if len(token) <= _LONGEST_REMEMBERED:
