@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import update
-from strawberry.types import ExecutionResult
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from jobs.buckets import DATASETS, LocalBuckets
 from jobs.callback_url import CallbackUrls
@@ -24,6 +24,7 @@ from jobs.domain.sighting import Accepted, ClusterStatus, Report, ReportedArtifa
 from jobs.domain.training import Hyperparameters
 from jobs.settings import Settings
 from server.context import Context
+from server.errors import told
 from server.schema import schema
 
 NINE = datetime(
@@ -81,7 +82,11 @@ class House:
             request_id="r-42",
             asked_at=at,
         )
-        return await schema.execute(document, variable_values=variables, context_value=context)
+        result = await schema.execute(document, variable_values=variables, context_value=context)
+        executed = not isinstance(result, PreExecutionError)
+        if result.errors:
+            result.errors = [told(error, context.request_id, executed=executed) for error in result.errors]
+        return result
 
     async def data(self, document: str, /, user: str = "ada", **variables: Any) -> dict[str, Any]:
         """What `user` is answered when nothing is wrong."""
