@@ -160,7 +160,7 @@ async def save_if_claimed(tx: Transaction, claimed: Job, move: Move, *, soon: da
         values["next_action_at"] = case(
             (overtaken, _at(min(soon, values["next_action_at"]))), else_=_at(values["next_action_at"])
         )
-    return await _save(tx, move, values, _row.claim_token == claimed.claim_token)
+    return await _save(tx, move, values, _held_by(claimed))
 
 
 async def save_if_unchanged(tx: Transaction, seen: Job, move: Move) -> bool:
@@ -214,9 +214,8 @@ async def store_external_id(tx: Transaction, job_id: UUID, external_job_id: str,
 
 async def set_aside(tx: Transaction, claimed: Job, *, stack: str, until: datetime) -> None:
     """A job on which our own code failed: keep the stack for its developers, and look again later."""
-    mine = (_row.id == claimed.id, _row.claim_token == claimed.claim_token)
     values = {"error_stack": stack, "next_action_at": until, "claim_token": None}
-    await tx.execute(update(training_jobs).where(*mine).values(values))
+    await tx.execute(update(training_jobs).where(_row.id == claimed.id, _held_by(claimed)).values(values))
 
 
 async def is_due(tx: Transaction, now: datetime) -> bool:
@@ -260,9 +259,16 @@ def _values(job: Job) -> dict[str, Any]:
     """Every column that may change."""
     values = {field.name: getattr(job, field.name) for field in fields(Job) if field.name not in _FIXED}
     values |= _unless_further(job)
+    if job.external_job_id is None:  # whoever learnt it in the meantime has stored a fact
+        del values["external_job_id"], values["accepted_at"]
     if job.status.is_final:
         values["current_stage"] = None
     return values
+
+
+def _held_by(claimed: Job) -> ColumnElement[bool]:
+    """Whether the row's claim is that of `claimed`. A job without a claim is held by nobody: `= NULL` fits nothing."""
+    return _row.claim_token == literal(claimed.claim_token, _row.claim_token.type)
 
 
 async def _store_belongings(tx: Transaction, move: Move) -> None:
