@@ -1,7 +1,7 @@
 """Who asks: the bearer token's `sub`, or nobody.
 
 HS256 tokens are checked with JWT_SECRET, RS256 and ES256 tokens with the keys of JWT_JWKS_URL; a token cannot choose which
-key it is checked with. A token that was good is remembered until it expires.
+key it is checked with. A token that was good is remembered for a few minutes.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ LEEWAY = 30  #: seconds by which clocks may differ
 LONGEST = 8 * 1024  #: bytes of a token
 _REMEMBERED = 10_000
 _LONGEST_REMEMBERED = 2 * 1024
+_SECONDS_REMEMBERED = 300  # then it is checked anew: its key may have been withdrawn
 _BY_JWKS = frozenset({"RS256", "ES256"})
 _REQUIRED = ["exp", "iat", "sub"]
 
@@ -48,7 +49,7 @@ class Authenticator:
         self._keys = PyJWKClient(url, timeout=key_seconds) if (url := settings.jwt_jwks_url) else None
         self._audience, self._issuer = settings.jwt_audience, settings.jwt_issuer
         self._clock = clock
-        self._good: OrderedDict[str, tuple[str, float]] = OrderedDict()  # token → user, when it expires
+        self._good: OrderedDict[str, tuple[str, float]] = OrderedDict()  # token → user, until when
 
     async def user_of(self, headers: Sequence[str]) -> str:
         """The user of a request with these Authorization headers. Raises `Unauthenticated`, or `Refused` (503)."""
@@ -66,7 +67,7 @@ class Authenticator:
             raise Unauthenticated
         user_id, expires = await self._verified(token)
         if len(token) <= _LONGEST_REMEMBERED:
-            self._good[token] = user_id, expires
+            self._good[token] = user_id, min(expires, self._clock() + _SECONDS_REMEMBERED)
             if len(self._good) > _REMEMBERED:
                 self._good.popitem(last=False)
         return user_id
