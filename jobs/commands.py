@@ -261,8 +261,8 @@ class Commands:
         return CallbackOutcome.TAKEN
 
     async def _made_before(self, user_id: str, wish: TrainingWish) -> Job | None:
-        if wish.idempotency_key is None:
-            return None
+        if wish.idempotency_key is None or not wish.idempotency_key.isprintable():
+            return None  # no database takes every text; `plan` says what is wrong with it
         async with self._database.read(user_id) as tx:
             known = await jobs.by_idempotency_key(tx, user_id, wish.idempotency_key)
         if known is not None and known.request_hash != _hash(wish):

@@ -21,7 +21,7 @@ from server.errors import BadInput
 MOST = 100  #: of one page
 _LABEL = "lora-pipeline cursor v1"  # no other use of the master key gives this key
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TAG = 12  # bytes
+_PLACE, _SEAL = 24, 12  # bytes
 
 First = Annotated[int, strawberry.argument(description=f"How many at most: 1 to {MOST}.")]
 After = Annotated[
@@ -89,23 +89,21 @@ class Page:
 
     def _cursor(self, created_at: datetime, row_id: UUID) -> str:
         micros = (created_at - _EPOCH) // timedelta(microseconds=1)
-        place = micros.to_bytes(8, "big", signed=True) + row_id.bytes
-        return urlsafe_b64encode(place + self._tag(place)).decode()
+        return self._sealed(micros.to_bytes(8, "big", signed=True) + row_id.bytes)
 
     def _position(self, cursor: str) -> Position:
         try:
-            given = urlsafe_b64decode(cursor.encode("ascii"))
+            place = urlsafe_b64decode(cursor.encode("ascii"))[:_PLACE]
         except ValueError:
-            given = b""
-        place, tag = given[:-_TAG], given[-_TAG:]
-        if len(place) != 24 or not hmac.compare_digest(tag, self._tag(place)):
+            place = b""
+        if len(place) != _PLACE or not hmac.compare_digest(self._sealed(place), cursor):
             raise BadInput("`after` is no cursor of this list. Begin again without it.")
-        return _EPOCH + timedelta(microseconds=int.from_bytes(place[:8], "big", signed=True)), UUID(
-            bytes=place[8:]
-        )
+        micros = int.from_bytes(place[:8], "big", signed=True)
+        return _EPOCH + timedelta(microseconds=micros), UUID(bytes=place[8:])
 
-    def _tag(self, place: bytes) -> bytes:
-        return hmac.digest(self._key, place, "sha256")[:_TAG]
+    def _sealed(self, place: bytes) -> str:
+        """The one way to write a place; only we can."""
+        return urlsafe_b64encode(place + hmac.digest(self._key, place, "sha256")[:_SEAL]).decode()
 
 
 def within(name: str, value: int, most: int) -> int:

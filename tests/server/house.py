@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import update
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
-from jobs.buckets import DATASETS, LocalBuckets
+from jobs.buckets import DATASETS, Buckets
 from jobs.callback_url import CallbackUrls
 from jobs.commands import Commands
 from jobs.database import Database, datasets, jobs, metrics
@@ -52,7 +52,7 @@ class House:
 
     database: Database
     api: Database
-    buckets: LocalBuckets
+    buckets: Buckets
     settings: Settings
     rings: Rings = field(default_factory=Rings)
     made: int = 0
