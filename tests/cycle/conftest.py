@@ -1,7 +1,7 @@
 """The service without its processes: real database, real HTTP to a scripted cluster, and a clock that tests wind."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -75,7 +75,7 @@ class House:
     cluster: ScriptedCluster
     commands: Commands
     pacing: Pacing
-    worker: Callable[..., Awaitable[Cycle]]
+    worker: Callable[[], Coroutine[Any, Any, Cycle]]
     cycle: Cycle = field(init=False)
 
     async def dataset(self, user_id: str = USER, *, pairs: int = 400, bucket: str = DATASETS) -> Dataset:

@@ -13,16 +13,21 @@ class Pause:
     """
 
     def __init__(self, *, act: bool) -> None:
-        self.asked = 0  #: requests that came
         self._act = act
+        self._came = asyncio.Semaphore(0)
         self._waiting: list[tuple[Callable[[], Outcome], asyncio.Future[Outcome]]] = []
         self._is_over = False
+
+    async def asked(self, times: int) -> None:
+        """Return when so many requests have come."""
+        for _ in range(times):
+            await self._came.acquire()
 
     async def outcome(self, done: Callable[[], Outcome]) -> Outcome:
         """What `done` gives, when the while is over."""
         if self._is_over:
             return done()
-        self.asked += 1
+        self._came.release()
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         outcome = done() if self._act else None
         self._waiting.append((done if outcome is None else lambda: outcome, answer))
