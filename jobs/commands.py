@@ -38,7 +38,7 @@ from jobs.domain.errors import (
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.pacing import Pacing
-from jobs.domain.planning import Plan, plan
+from jobs.domain.planning import MOST_STEPS, Plan, plan
 from jobs.domain.pricing import Estimate, GpuType, estimate, pace_of
 from jobs.domain.sighting import Report
 from jobs.domain.training import TrainingWish
@@ -294,6 +294,9 @@ class Commands:
             epochs=wished.num_epochs,
             pace=pace_of(runs),
         )
+        if expected.total_steps > MOST_STEPS:
+            sentence = f"this makes {expected.total_steps:,} steps; a job can have {MOST_STEPS:,}"
+            raise InvalidTraining([FieldFlaw("hyperparameters.numEpochs", sentence)])
         return chosen, dataset, expected
 
     def _size_flaw(self, size_bytes: int) -> FieldFlaw | None:

@@ -8,6 +8,7 @@ from jobs.domain.pricing import GpuConfig, GpuType
 from jobs.domain.training import PRESETS, Hyperparameters, Preset, TrainingWish, flaws_of
 
 LONGEST_KEY = 255
+MOST_STEPS = 2**31 - 1  #: of one job: no cluster may report a later one, and no column holds it
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,21 @@ async def test_the_same_key_gives_the_same_job_and_other_arguments_are_refused(h
     assert again["job"]["id"] == made[0]["job"]["id"]
 
 
+@pytest.mark.parametrize("document", [CREATE, DOCUMENTS["ESTIMATE_COST"]])
+async def test_more_steps_than_can_be_counted_are_invalid_input(house: House, document: str) -> None:
+    dataset = await house.dataset(total_training_pairs=2**31 - 1, total_tokens=2**53)
+    wish = {
+        "datasetId": str(dataset.id),
+        "gpuType": "l4",
+        "hyperparameters": {"batchSize": 1, "numEpochs": 2},
+    }
+    (answer,) = (await house.data(document, input=wish)).values()
+    assert paths(answer) == ["hyperparameters.numEpochs"]
+    wish["hyperparameters"] = {"batchSize": 1, "numEpochs": 1}
+    (answer,) = (await house.data(document, input=wish)).values()
+    assert answer["__typename"] in ("CreateJobSuccess", "CostEstimate")
+
+
 @pytest.mark.parametrize("text", NASTY)
 async def test_text_that_no_database_keeps_is_invalid_input(house: House, text: str) -> None:
     dataset = await house.dataset()
