@@ -65,6 +65,9 @@ datasets = Table(
     Column("created_at", UtcDateTime, nullable=False),
     _one_of("status", DatasetStatus),
     CheckConstraint("storage_bucket IN ('lora-datasets', 'training-files')", name="bucket_known"),
+    CheckConstraint(  # also for those who write rows past our code: a worker signs what the row names
+        "substr(storage_path, 1, length(user_id) + 1) = user_id || '/'", name="path_is_the_owners"
+    ),
     CheckConstraint("training_ready = (status = 'ready')", name="ready_means_ready"),
     CheckConstraint("(status = 'invalid') = (error_message IS NOT NULL)", name="invalid_says_why"),
     CheckConstraint(

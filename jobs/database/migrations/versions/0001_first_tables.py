@@ -36,6 +36,9 @@ RULES = {
         OLD.status IN {_FINAL} AND (
             NEW.completed_at <>? OLD.completed_at OR NEW.started_at <>? OLD.started_at
             OR NEW.error_message <>? OLD.error_message OR NEW.progress <> OLD.progress
+            OR NEW.current_stage <>? OLD.current_stage OR NEW.current_metrics <>? OLD.current_metrics
+            OR NEW.current_epoch <> OLD.current_epoch OR NEW.total_epochs <> OLD.total_epochs
+            OR NEW.current_step <> OLD.current_step OR NEW.total_steps <> OLD.total_steps
             OR NEW.artifact_id <>? OLD.artifact_id OR NEW.current_cost <> OLD.current_cost
             OR (NEW.final_cost <>? OLD.final_cost AND NOT (OLD.release = 'needed' AND NEW.release = 'confirmed'))
             OR (NEW.release <> OLD.release AND NOT (OLD.release = 'needed' AND NEW.release = 'confirmed')))""",
@@ -67,6 +70,10 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint(
             "storage_bucket IN ('lora-datasets', 'training-files')", name=op.f("ck_datasets_bucket_known")
+        ),
+        sa.CheckConstraint(
+            "substr(storage_path, 1, length(user_id) + 1) = user_id || '/'",
+            name=op.f("ck_datasets_path_is_the_owners"),
         ),
         sa.CheckConstraint("training_ready = (status = 'ready')", name=op.f("ck_datasets_ready_means_ready")),
         sa.CheckConstraint(
