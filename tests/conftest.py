@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
 
 from jobs.database import Database
 from jobs.database.migrate import migrate
 from tests.services import PostgresServer, S3Server, ValkeyServer, postgres, s3, valkey
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no bug
+settings.load_profile("patient")
 
 _numbers = itertools.count(1)
 _QUIET_BROWSER = (

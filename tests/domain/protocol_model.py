@@ -38,6 +38,7 @@ SILENCE: dict[Step, Sighting] = {
     Step.POLL: NoReport("no answer"),
     Step.STOP: StillHeld("no answer"),
 }
+NO_CONNECTION = NotNow("connection refused", answered=False)
 Futures = tuple[bool, ...]  # whether submits are slower than claims, in each future that is tried
 
 
@@ -130,20 +131,15 @@ def events(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
                 yield f"{name} claims", claimed
             continue
         yield f"{name} is killed", silenced(world, me, Worker())
+        step = step_of(worker.job, rules)
         if worker.sighting is not None:
             yield f"{name} saves", save(world, me, rules)
         elif worker.waits:
-            yield (
-                f"{name} gives up waiting",
-                silenced(world, me, heard(worker, SILENCE[step_of(worker.job, rules)])),
-            )
+            yield f"{name} gives up waiting", silenced(world, me, heard(worker, SILENCE[step]))
         elif rules.stable_key or world.keys < 3:
             yield f"{name} sends", send(world, me, rules)
-            if step_of(worker.job, rules) is Step.SUBMIT:
-                yield (
-                    f"{name} cannot connect",
-                    with_worker(world, me, heard(worker, NotNow("refused", answered=False))),
-                )
+            if step is Step.SUBMIT:
+                yield f"{name} cannot connect", with_worker(world, me, heard(worker, NO_CONNECTION))
     for call in world.wire:
         yield f"{call.verb} arrives", deliver(world, call, rules, answered=True)
         if call.asker is not None:
@@ -252,7 +248,7 @@ def save(world: World, me: int, rules: Rules) -> World:
     assert job is not None
     assert sighting is not None
     if row.claim_token == TOKENS[me] or not rules.guard:
-        row = folded(job, sighting)
+        row = with_fact(folded(job, sighting), row)
     elif isinstance(sighting, Accepted) and row.external_job_id is None and rules.stored_facts:
         row = replace(row, external_job_id=sighting.external_job_id, accepted_at=NOON)
     return with_worker(world._replace(row=row), me, Worker())
@@ -261,6 +257,13 @@ def save(world: World, me: int, rules: Rules) -> World:
 @cache
 def folded(job: Job, sighting: Sighting) -> Job:
     return replace(timeless(fold(job, sighting, NOON, PACING).job), claim_token=None)
+
+
+def with_fact(saved: Job, row: Job) -> Job:
+    """`saved` over `row`: what somebody else has learnt in the meantime stays."""
+    if saved.external_job_id is not None or row.external_job_id is None:
+        return saved
+    return replace(saved, external_job_id=row.external_job_id, accepted_at=row.accepted_at)
 
 
 def step_of(job: Job, rules: Rules) -> Step:
