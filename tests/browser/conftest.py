@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, ConsoleMessage, Page, Request
 
 from tests.browser.stack import Stack, running_stack
 
@@ -28,14 +28,22 @@ async def visit(browser: Browser, stack: Stack) -> AsyncIterator[Visit]:
     trouble: list[str] = []
     contexts = []
 
+    def heard(said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            trouble.append(said.text)
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((f"{stack.url}/", "data:", f"blob:{stack.url}/")):
+            trouble.append(request.url)
+
     async def open_tab(address: str, **profile: Any) -> Page:
         context = await browser.new_context(**profile)
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         page = await context.new_page()
-        page.on("console", lambda said: said.type in ("error", "warning") and trouble.append(said.text))
+        page.on("console", heard)
         page.on("pageerror", lambda error: trouble.append(str(error)))
-        context.on("request", lambda asked: _is_own(asked.url, stack) or trouble.append(asked.url))
+        context.on("request", asked)
         await page.goto(address)
         return page
 
@@ -43,7 +51,3 @@ async def visit(browser: Browser, stack: Stack) -> AsyncIterator[Visit]:
     for context in contexts:
         await context.close()
     assert trouble == []
-
-
-def _is_own(url: str, stack: Stack) -> bool:
-    return url.startswith((f"{stack.url}/", "data:", f"blob:{stack.url}/"))
