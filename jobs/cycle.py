@@ -140,10 +140,10 @@ class Cycle:
         sighting: Sighting | None = None
         if gate := self._gates.get(step):
             async with gate:
-                if asyncio.get_running_loop().time() > trusted_until:
+                if asyncio.get_running_loop().time() <= trusted_until:
+                    sighting = await self._ask(step, job, dataset)
+                else:
                     logger.warning("the claim ran out before its turn came", job=str(job.id))
-                    return
-                sighting = await self._ask(step, job, dataset)
         try:
             await self._save(_Answer(job, sighting))
         except DatabaseUnavailable as exc:
@@ -237,9 +237,13 @@ class Cycle:
         job = answer.claimed
         if answer.sighting is not None:
             return moves.fold(job, answer.sighting, at, self._pacing)
-        if next_step(job, dedupes=self._pacing.dedupes) is Step.PARK:
-            return moves.park(job, "an earlier attempt got no answer", at)
-        return Move(replace(job, next_action_at=None))
+        match next_step(job, dedupes=self._pacing.dedupes):
+            case Step.PARK:
+                return moves.park(job, "an earlier attempt got no answer", at)
+            case Step.NOTHING:
+                return Move(replace(job, next_action_at=None))
+            case _:  # it was not asked about: given back as it was
+                return Move(replace(job, next_action_at=at))
 
     async def _store_troubled(self, answer: _Answer, exc: Exception, at: datetime) -> None:
         job = answer.claimed

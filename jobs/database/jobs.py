@@ -141,9 +141,11 @@ async def claim_due(
         .with_for_update(skip_locked=True)
     )
     unsent = _row.external_job_id.is_(None) & _row.submitted_at.is_(None)
+    # A retry sends the same bytes, unless the URL in them will soon be dead and nobody can have taken them.
+    worn = _row.signed_until.is_(None) | (_row.signed_until <= now + url_life / 2)
     values = {
         "submitted_at": case((unsent, _at(now)), else_=_row.submitted_at),
-        "signed_until": case((unsent, _at(now + url_life)), else_=_row.signed_until),
+        "signed_until": case((unsent & worn, _at(now + url_life)), else_=_row.signed_until),
     }
     return await _claim(tx, due, until, values)
 

@@ -11,7 +11,17 @@ from jobs.domain.lifecycle import JobStatus, Release
 from jobs.domain.payload import read_report
 from jobs.domain.training import TrainingWish
 from tests.cycle.conftest import USER, Build, House
-from tests.services.scripted_cluster import Answer, bomb, breaks_off, hangs, huge, redirects, resets, says
+from tests.services.scripted_cluster import (
+    Answer,
+    bomb,
+    breaks_off,
+    hangs,
+    huge,
+    redirects,
+    resets,
+    says,
+    usual,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +89,7 @@ async def test_a_cluster_that_says_later_is_asked_later(house: House, status: in
     assert len(house.cluster.calls("submit")) == 1
     await house.turn(seconds=21)
     assert (await house.look(job)).status is JobStatus.RUNNING
+    assert len({call.body for call in house.cluster.calls("submit")}) == 1
 
 
 async def test_jobs_wait_for_a_cluster_that_is_away_and_say_so(house: House) -> None:
@@ -263,6 +274,21 @@ async def test_a_row_that_cannot_be_written_harms_no_other(house: House) -> None
     house.cluster.jobs[poisoned.id].progress(67.0)
     await house.turn(seconds=61)
     assert (await house.look(poisoned)).progress == 67.0
+
+
+async def test_a_job_whose_turn_does_not_come_within_its_claim_is_given_back_unsent(build: Build) -> None:
+    async with build(dedupes=False, submit_limit=9, timeout=5, claim=timedelta(seconds=0.4)) as house:
+        hanging = [await house.job() for _ in range(9)]  # one more than are submitted at the same time
+        for job in hanging:
+            house.cluster.script(job.id, submit=[usual(delay=0.5)])
+        await house.turn()
+        unsent = {str(job.id) for job in hanging} - {
+            call.job_id or "" for call in house.cluster.calls("submit")
+        }
+        assert len(unsent) == 1
+        for _ in range(3):
+            await house.turn(seconds=60)
+        assert {(await house.look(job)).status for job in hanging} == {JobStatus.RUNNING}
 
 
 async def test_one_hanging_answer_holds_up_nobody(build: Build) -> None:
