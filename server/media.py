@@ -27,7 +27,7 @@ def answer_type(accept: str | None) -> Media:
     """The type of a GraphQL answer. Raises `Refused` (406) when the client takes neither."""
     if not accept or not accept.strip():
         return Media.JSON
-    wanted = _ranges(accept)
+    wanted = qualities(accept)
     # Named beats matched by a wildcard, and of two that are both named the newer type is meant.
     best = max(
         _ANSWERS,
@@ -46,7 +46,7 @@ def answer_type(accept: str | None) -> Media:
 @lru_cache(maxsize=256)
 def prefers_html(accept: str | None) -> bool:
     """Whether this is a browser that wants a page: it names text/html and likes nothing of ours better."""
-    wanted = _ranges(accept or "")
+    wanted = qualities(accept or "")
     quality, named = _quality(Media.HTML, wanted)
     return (
         named == 2 and quality > 0 and all((quality, named) > _quality(media, wanted) for media in _ANSWERS)
@@ -65,7 +65,8 @@ def is_json(content_type: str | None) -> bool:
     return True
 
 
-def _ranges(accept: str) -> dict[str, float]:
+def qualities(accept: str) -> dict[str, float]:
+    """What an Accept… header names, in small letters, and how much each is wanted: 0 is not at all."""
     found: dict[str, float] = {}
     for entry in accept.split(","):
         kind, *parameters = (part.strip().lower() for part in entry.split(";"))

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from server.media import qualities
 from server.replies import refusal
 
 FOLDER = Path(__file__).parent / "_static"
@@ -128,7 +129,8 @@ def _asset(content: bytes, suffix: str, changed: tuple[int, int]) -> Asset:
 
 
 def _sent(asset: Asset, request: Request, headers: dict[str, str]) -> Response:
-    packed = asset.packed is not None and "gzip" in request.headers.get("accept-encoding", "")
+    wanted = qualities(request.headers.get("accept-encoding", ""))
+    packed = asset.packed is not None and wanted.get("gzip", 0) > 0
     etag = f'"{asset.digest[:32]}{"-gzip" if packed else ""}"'
     headers |= {"ETag": etag, "Vary": "Accept-Encoding"}
     if etag in [
