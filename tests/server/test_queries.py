@@ -313,13 +313,13 @@ async def test_presets_and_gpu_types_need_no_rows(house: House) -> None:
         )
     assert seen == []
     assert {preset["gpuType"] for preset in found["presets"]} <= {gpu["id"] for gpu in found["gpuTypes"]}
-    assert found["gpuTypes"][0] == {
-        "id": "local",
-        "name": "This machine",
-        "memoryGb": 8,
-        "costPerGpuHour": "0.10",
-        "maxGpus": 1,
-    }
+    assert {
+        "id": "a100-80gb",
+        "name": "NVIDIA A100",
+        "memoryGb": 80,
+        "costPerGpuHour": "2.50",
+        "maxGpus": 8,
+    } in found["gpuTypes"]
 
 
 async def test_a_list_costs_the_same_statements_however_long_it_is(house: House) -> None:
