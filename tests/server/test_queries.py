@@ -23,6 +23,17 @@ from server.scalars import dollars, instant
 from tests.server.house import MINUTE, NINE, House
 from tests.test_schema import frontend_documents
 
+JOB = """query($id: ID!) { job(id: $id) {
+  id status stage progress currentEpoch totalEpochs currentStep totalSteps presetId externalJobId errorMessage
+  release releasingSince stale lastContactAt createdAt startedAt completedAt
+  hyperparameters { baseModel learningRate batchSize numEpochs loraRank loraAlpha loraDropout }
+  gpuConfig { gpuType numGpus costPerGpuHour hourlyRate }
+  currentMetrics { trainingLoss validationLoss learningRate throughput gpuUtilization }
+  metrics { timestamp epoch step }
+  costs { estimatedTotal current final records { costType amount durationHours } }
+  dataset { id name totalTrainingPairs totalTokens }
+  artifact { id name sizeBytes sha256 downloadUrl createdAt }
+} }"""
 METRICS = """query($id: ID!, $last: Int! = 100, $afterStep: Int, $maxPoints: Int) {
   job(id: $id) { metrics(last: $last, afterStep: $afterStep, maxPoints: $maxPoints) { step trainingLoss validationLoss } }
 }"""
@@ -63,7 +74,7 @@ async def steps(house: House, job_id: Any, **arguments: Any) -> list[int]:
 
 async def test_a_completed_job_shows_everything_it_has(house: House) -> None:
     job = await house.completed(preset_id="mistral-7b-balanced")
-    found = (await house.data(frontend_documents()["JOB"], id=str(job.id)))["job"]
+    found = (await house.data(JOB, id=str(job.id)))["job"]
     url = found["artifact"].pop("downloadUrl")
     record = found["costs"].pop("records")
     points = found.pop("metrics")
