@@ -23,7 +23,7 @@ from server.callbacks import callback_route
 from server.context import Context
 from server.files import file_routes
 from server.graphql_http import GraphQLEndpoint
-from server.health import Meters, Readiness, health_routes
+from server.health import Meters, health_routes
 from server.middleware import Edge
 from server.pages import GRAPHIQL, Pages
 from server.replies import GRAPHQL, http_exception
@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         routes=[
             Route(GRAPHQL, endpoint),
             callback_route(commands, clock=_now),
-            *health_routes(Readiness(database), meters),
+            *health_routes(database, meters),
             *pages.routes(),
             *(file_routes(buckets, clock=_now) if isinstance(buckets, LocalBuckets) else []),
         ],

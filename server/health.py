@@ -5,15 +5,24 @@ import time
 from collections.abc import Callable
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from jobs.database import Database, DatabaseUnavailable, SchemaMismatch
+from jobs.database.figures import figures
 from jobs.database.migrate import check_schema
 
 _REMEMBERED = 1.0  # seconds that an answer about readiness serves everybody who asks
+_FIGURES_REMEMBERED = 5.0  # seconds, likewise
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE", "PATCH"})
 
 logger = structlog.get_logger(__name__)
@@ -44,6 +53,49 @@ class Meters:
         self._seconds.labels(route).observe(seconds)
 
 
+class Gauges:
+    """Everybody's jobs in numbers, read from the database every few seconds at most."""
+
+    def __init__(self, database: Database, registry: CollectorRegistry) -> None:
+        self._database, self._read_at = database, -_FIGURES_REMEMBERED
+        self._reading = asyncio.Lock()
+        self._jobs = Gauge("lora_pipeline_jobs", "Jobs, by status.", ["status"], registry=registry)
+        self._overdue = Gauge(
+            "lora_pipeline_oldest_due_job_seconds",
+            "For how long the longest waiting job has been due; it grows when no worker runs.",
+            registry=registry,
+        )
+        self._unreleased = Gauge(
+            "lora_pipeline_unconfirmed_releases",
+            "Jobs that have ended, of which the cluster has not yet confirmed that no GPU is held.",
+            registry=registry,
+        )
+        self._up = Gauge(
+            "lora_pipeline_database_up",
+            "Whether the database answered; 0 makes the other gauges old.",
+            registry=registry,
+        )
+
+    async def read(self) -> None:
+        """Bring the gauges up to date."""
+        async with self._reading:
+            if time.monotonic() - self._read_at < _FIGURES_REMEMBERED:
+                return
+            try:
+                now = await self._database.now()
+                async with self._database.read() as tx:
+                    found = await figures(tx, now)
+            except DatabaseUnavailable:
+                self._up.set(0)
+                return
+            self._read_at = time.monotonic()
+            self._up.set(1)
+            for status, count in found.jobs.items():
+                self._jobs.labels(status.value).set(count)
+            self._overdue.set(found.overdue.total_seconds())
+            self._unreleased.set(found.unreleased)
+
+
 class Readiness:
     """Whether requests can be answered: the database is there, with this program's schema."""
 
@@ -70,8 +122,9 @@ class Readiness:
         return None
 
 
-def health_routes(readiness: Readiness, meters: Meters) -> list[Route]:
+def health_routes(database: Database, meters: Meters) -> list[Route]:
     """`/healthz`: the process answers. `/readyz`: it can also do its work; else 503. `/metrics`: for Prometheus."""
+    readiness, gauges = Readiness(database), Gauges(database, meters.registry)
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -82,6 +135,7 @@ def health_routes(readiness: Readiness, meters: Meters) -> list[Route]:
         return JSONResponse({"status": "ready"})
 
     async def metrics(_: Request) -> Response:
+        await gauges.read()
         return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)
 
     return [

@@ -14,6 +14,9 @@ _ACTIVE = "('queued', 'initializing', 'running')"
 _OF_MY_JOB = (
     "EXISTS (SELECT FROM training_jobs AS job WHERE job.id = job_id)"  # which is under its own policies
 )
+_WITH_MY_DATASET = (
+    "EXISTS (SELECT FROM datasets AS file WHERE file.id = dataset_id)"  # a foreign key sees everybody's
+)
 
 TABLES = ("datasets", "training_jobs", "metrics_points", "cost_records", "notifications", "model_artifacts")
 
@@ -51,10 +54,10 @@ POLICIES: dict[str, dict[str, tuple[str | None, str | None]]] = {
     "datasets": {"SELECT": (_MINE, None), "INSERT": (None, _MINE), "UPDATE": (_MINE, _MINE)},
     "training_jobs": {
         "SELECT": (_MINE, None),
-        "INSERT": (None, f"{_MINE} AND status = 'queued' AND external_job_id IS NULL"),
+        "INSERT": (None, f"{_MINE} AND status = 'queued' AND external_job_id IS NULL AND {_WITH_MY_DATASET}"),
         "UPDATE": (
             f"{_MINE} AND status IN {_ACTIVE}",
-            f"{_MINE} AND (status = 'cancelled' OR status IN {_ACTIVE})",
+            f"{_MINE} AND (status = 'cancelled' OR status IN {_ACTIVE}) AND release <> 'confirmed'",
         ),
     },
     "metrics_points": {
@@ -70,6 +73,15 @@ POLICIES: dict[str, dict[str, tuple[str | None, str | None]]] = {
     },
     "model_artifacts": {"SELECT": (_MINE, None)},
 }
+
+#: Counts everybody's jobs for the API's role, which sees none without knowing whose it is (figures.py).
+FIGURES = """CREATE OR REPLACE FUNCTION lora_pipeline_figures()
+    RETURNS TABLE (status text, jobs bigint, due timestamptz, unreleased bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    AS $$
+        SELECT job.status, count(*), min(job.next_action_at), count(*) FILTER (WHERE job.release = 'needed')
+        FROM training_jobs AS job GROUP BY job.status
+    $$"""
 
 
 def role_statements(missing: list[str]) -> list[str]:
@@ -98,7 +110,12 @@ def may_make_roles(connection: Connection) -> bool:
 def statements() -> list[str]:
     """Everything that secures the tables, to be run again and again; the roles must be there."""
     schema = [f"GRANT USAGE ON SCHEMA public TO {API}, {SERVICE}"]
-    return [*schema, *(line for table in ("alembic_version", *TABLES) for line in _of(table))]
+    figures = [
+        FIGURES,
+        "REVOKE ALL ON FUNCTION lora_pipeline_figures() FROM PUBLIC",
+        f"GRANT EXECUTE ON FUNCTION lora_pipeline_figures() TO {API}, {SERVICE}",
+    ]
+    return [*schema, *(line for table in ("alembic_version", *TABLES) for line in _of(table)), *figures]
 
 
 def _of(table: str) -> list[str]:

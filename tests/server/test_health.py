@@ -7,11 +7,14 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
 from jobs.database import Database
-from server.health import Readiness
-from tests.server.house import House
+from jobs.database.figures import figures
+from server.health import Meters, Readiness, health_routes
+from tests.server.house import HOUR, NINE, House
 from tests.server.web import SECRET, Site, settings_of, site
 
 
@@ -98,6 +101,26 @@ async def test_requests_are_counted_by_route_not_by_address(api: Site) -> None:
     assert f'{count}{{method="POST",route="/graphql",status="200"}} 1.0' in lines
     assert "BREW" not in answer.text
     assert "ada" not in answer.text
+
+
+async def test_jobs_are_counted_without_knowing_whose_they_are(house: House) -> None:
+    app = Starlette(routes=health_routes(house.api, Meters()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        await house.job("ada")
+        await house.running("bob")
+        await house.completed("cleo")
+        await house.cancelled("ada", released=False)
+        lines = (await http.get("/metrics")).text.splitlines()
+    assert 'lora_pipeline_jobs{status="queued"} 1.0' in lines
+    assert 'lora_pipeline_jobs{status="running"} 1.0' in lines
+    assert 'lora_pipeline_jobs{status="completed"} 1.0' in lines
+    assert 'lora_pipeline_jobs{status="cancelled"} 1.0' in lines
+    assert 'lora_pipeline_jobs{status="failed"} 0.0' in lines
+    assert "lora_pipeline_unconfirmed_releases 1.0" in lines
+    assert "lora_pipeline_database_up 1.0" in lines
+    async with house.api.read() as tx:
+        assert (await figures(tx, NINE + 500 * HOUR)).overdue > 490 * HOUR
+        assert (await figures(tx, NINE - HOUR)).overdue == 0 * HOUR
 
 
 async def start(environ: dict[str, str]) -> tuple[int, str]:
