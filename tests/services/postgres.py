@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from tests.services.process import end, free_port, launch
 
 _ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+_ENOUGH_MEMORY = 2 * 1024**3  # bytes
 _NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
@@ -83,6 +84,10 @@ class PostgresServer:
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
         return self.url(name, role=role)
 
+    def drop_database(self, url: str) -> None:
+        """Remove a database that `fresh_database` made, whoever is connected."""
+        self.sql(f'DROP DATABASE IF EXISTS "{urlsplit(url).path.lstrip("/")}" WITH (FORCE)')
+
     def login_role(self, name: str, *, member_of: str | None = None) -> str:
         """Make the login role `name` (no superuser, no bypass) if it is not there, and return its name."""
         known = self.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'")
@@ -120,7 +125,7 @@ class PostgresServer:
 @contextlib.contextmanager
 def postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
     """A server of its own for as long as the block runs; ready in about a second."""
-    work = Path(tempfile.mkdtemp(prefix="lora-pg-"))
+    work = Path(tempfile.mkdtemp(prefix="lora-pg-", dir=None if durable else _in_memory()))
     try:
         server = PostgresServer(work, durable=durable)
         try:
@@ -130,6 +135,12 @@ def postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
             server.stop(signal.SIGQUIT)  # the data goes with it: there is nothing to write
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _in_memory() -> str | None:
+    """Where files cost no disk, if there is room: a copy of a database is 8 MB."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > _ENOUGH_MEMORY else None
 
 
 def _installed_binaries() -> Path:
