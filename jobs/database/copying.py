@@ -110,11 +110,10 @@ async def _compare(table: Table, reading: Transaction, writing: Transaction) -> 
     async with reading.stream(query) as old, writing.stream(query) as new:
         async for left, right in _side_by_side(old, new):
             for one, other in zip_longest(left, right):
-                if one is None or other is None or _value(table, one) != _value(table, other):
-                    key = [str(value) for value in (one or other)[: len(table.primary_key.columns)]]
-                    raise DatabaseRefused(
-                        f"{table.name} {' '.join(key)} differs in the copy; nothing was kept."
-                    )
+                if one == other or (one and other and _value(table, one) == _value(table, other)):
+                    continue
+                key = " ".join(str(value) for value in (one or other)[: len(table.primary_key.columns)])
+                raise DatabaseRefused(f"{table.name} {key} differs in the copy; nothing was kept.")
 
 
 async def _side_by_side(old: AsyncResult[Any], new: AsyncResult[Any]) -> AsyncIterator[tuple[Any, Any]]:

@@ -100,7 +100,7 @@ def test_a_row_that_the_target_cannot_keep_undoes_the_copy(
     async def spoil(url: str) -> None:
         database = Database.open(url)
         async with database.begin() as tx:  # SQLite does not mind how long a text is
-            await tx.execute(update(datasets).where(datasets.c.name == "plain").values(user_id="x" * 129))
+            await tx.execute(update(datasets).where(datasets.c.name == "plain").values(format="x" * 33))
         await database.close()
 
     shutil.copy(filled_sqlite.removeprefix("sqlite:///"), tmp_path / "spoilt.db")
