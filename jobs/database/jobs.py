@@ -1,4 +1,4 @@
-"""The moves of a job's row: made, claimed, saved under the claim, cancelled, told by a callback; and its readers.
+"""The moves of a job's row: made, claimed, cancelled, told by a callback; and its readers. `saving.py` saves what moved.
 
 Every move is guarded by what was read. No row back means that somebody was first.
 """
@@ -9,13 +9,26 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from jobs.database import artifacts, costs, metrics, notifications
 from jobs.database.engine import Position, Transaction
-from jobs.database.tables import training_jobs
+from jobs.database.saving import store_belongings
+from jobs.database.tables import datasets, training_jobs
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import ACTIVE, FINAL, JobStatus, Release, Seen, advance
 from jobs.domain.moves import Move
@@ -25,10 +38,6 @@ COLUMNS = tuple(
     _row[field.name] for field in fields(Job)
 )  #: all but `error_stack`, which never leaves the database
 SUBMITTING = "handing the job to the GPU cluster"
-_FIXED = frozenset(
-    """id user_id dataset_id preset_id hyperparameters gpu_config created_at estimated_total_cost total_epochs
-    revision idempotency_key request_hash""".split()  # noqa: SIM905 - a list of words reads better
-)
 _NEW = (
     *("id", "user_id", "dataset_id", "preset_id", "status", "current_stage", "total_epochs", "total_steps"),
     *("hyperparameters", "gpu_config", "estimated_total_cost", "created_at", "updated_at", "next_action_at"),
@@ -76,11 +85,10 @@ async def page(
     limit: int,
     after: Position | None = None,
     statuses: Sequence[JobStatus] = (),
+    search: str = "",
 ) -> list[Job]:
-    """This user's jobs, newest first."""
-    query = select(*COLUMNS).where(_row.user_id == user_id)
-    if statuses:
-        query = query.where(_row.status.in_(statuses))
+    """This user's jobs, newest first; with `search`, those whose dataset's name holds it or whose id begins with it."""
+    query = select(*COLUMNS).where(_row.user_id == user_id, *_among(statuses), *_found(search, user_id))
     if after is not None:
         at, job_id = after
         query = query.where(tuple_(_row.created_at, _row.id) < tuple_(_at(at), literal(job_id, _row.id.type)))
@@ -88,12 +96,12 @@ async def page(
     return [_job(row) for row in await tx.execute(query)]
 
 
-async def count(tx: Transaction, user_id: str, *, statuses: Sequence[JobStatus] = ()) -> int:
-    """How many jobs this user has, with one of `statuses` where given."""
-    query = select(func.count()).select_from(training_jobs).where(_row.user_id == user_id)
-    if statuses:
-        query = query.where(_row.status.in_(statuses))
-    return await tx.scalar(query) or 0
+async def count(
+    tx: Transaction, user_id: str, *, statuses: Sequence[JobStatus] = (), search: str = ""
+) -> int:
+    """How many jobs this user has, with one of `statuses` and found by `search` where given."""
+    mine = (_row.user_id == user_id, *_among(statuses), *_found(search, user_id))
+    return await tx.scalar(select(func.count()).select_from(training_jobs).where(*mine)) or 0
 
 
 async def lock_active(tx: Transaction, job_id: UUID, user_id: str) -> Job | None:
@@ -150,32 +158,12 @@ async def claim_due(
     return await _claim(tx, due, until, values)
 
 
-async def save_if_claimed(tx: Transaction, claimed: Job, move: Move, *, soon: datetime) -> bool:
-    """Store `move`, whole, if the job is still `claimed` by us, and let it go. False: it is not; nothing is stored.
-
-    A callback may have told more in the meantime: progress never falls, the figures that belong to more progress stay,
-    and the next look is `soon` when there was one.
-    """
-    values = _values(move.job)
-    if values["next_action_at"] is not None:
-        overtaken = _row.revision != claimed.revision
-        values["next_action_at"] = case(
-            (overtaken, _at(min(soon, values["next_action_at"]))), else_=_at(values["next_action_at"])
-        )
-    return await _save(tx, move, values, _held_by(claimed))
-
-
-async def save_if_unchanged(tx: Transaction, seen: Job, move: Move) -> bool:
-    """Store `move`, whole, if nothing about the job has changed since it was `seen`; whoever has claimed it has lost it."""
-    return await _save(tx, move, _values(move.job), _row.revision == seen.revision)
-
-
 async def cancel(tx: Transaction, move: Move) -> None:
     """Store a cancel of a job that `lock_active` holds; whoever has claimed it has lost it."""
     values = {name: getattr(move.job, name) for name in _CANCELLED}
     values |= {"claim_token": None, "revision": _row.revision + 1}
     await tx.execute(update(training_jobs).where(_row.id == move.job.id).values(values))
-    await _store_belongings(tx, move)
+    await store_belongings(tx, [move])
 
 
 async def tell(tx: Transaction, job: Job, *, look_at: datetime) -> bool:
@@ -233,6 +221,20 @@ async def next_look(tx: Transaction) -> datetime | None:
     return due
 
 
+def _among(statuses: Sequence[JobStatus]) -> tuple[ColumnElement[bool], ...]:
+    return (_row.status.in_(statuses),) if statuses else ()
+
+
+def _found(search: str, user_id: str) -> tuple[ColumnElement[bool], ...]:
+    if not search:
+        return ()
+    named = select(datasets.c.id).where(
+        datasets.c.user_id == user_id, datasets.c.name.icontains(search, autoescape=True)
+    )
+    called = (cast(_row.id, Text), _row.external_job_id)
+    return (or_(_row.dataset_id.in_(named), *(each.istartswith(search, autoescape=True) for each in called)),)
+
+
 async def _claim(
     tx: Transaction, due: Select[tuple[UUID]], until: datetime, values: Mapping[str, Any]
 ) -> list[Job]:
@@ -248,42 +250,9 @@ async def _claim(
     return [_job(row) for row in await tx.execute(statement)]
 
 
-async def _save(tx: Transaction, move: Move, values: dict[str, Any], guard: ColumnElement[bool]) -> bool:
-    values |= {"claim_token": None, "revision": _row.revision + 1}
-    statement = update(training_jobs).where(_row.id == move.job.id, guard).values(values)
-    if not (await tx.execute(statement)).rowcount:
-        return False
-    await _store_belongings(tx, move)
-    return True
-
-
-def _values(job: Job) -> dict[str, Any]:
-    """Every column that may change."""
-    values = {field.name: getattr(job, field.name) for field in fields(Job) if field.name not in _FIXED}
-    values |= _unless_further(job)
-    if job.external_job_id is None:  # whoever learnt it in the meantime has stored a fact
-        del values["external_job_id"], values["accepted_at"]
-    if job.status.is_final:
-        values["current_stage"] = None
-    return values
-
-
 def _held_by(claimed: Job) -> ColumnElement[bool]:
     """Whether the row's claim is that of `claimed`. A job without a claim is held by nobody: `= NULL` fits nothing."""
     return _row.claim_token == literal(claimed.claim_token, _row.claim_token.type)
-
-
-async def _store_belongings(tx: Transaction, move: Move) -> None:
-    """What must become visible together with the job's new value."""
-    job = move.job
-    if move.points:
-        await metrics.upsert(tx, job.id, move.points)
-    for charge in move.charges:
-        await costs.insert_record(tx, job, charge)
-    for notice in move.notices:
-        await notifications.insert_notice(tx, job, notice)
-    if move.artifact is not None:
-        await artifacts.insert_artifact(tx, job, move.artifact)
 
 
 def _unless_further(job: Job) -> dict[str, Any]:

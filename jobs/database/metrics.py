@@ -1,10 +1,11 @@
 """Points on training curves: one row per job and step, whoever reports it, however often."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Insert, Row, and_, case, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.database.engine import Transaction
@@ -17,26 +18,18 @@ _COLUMNS = tuple(column for column in metrics_points.c if column.name != "job_id
 
 async def upsert(tx: Transaction, job_id: UUID, points: Sequence[Point]) -> None:
     """Store points; a step that is there already is merged with what is new, as `domain.metrics.merge` says."""
-    if not points:
-        return
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(metrics_points)
-    new = statement.excluded
-    newer = _is_newer(new)
-    merged = {name: _preferred(newer, new[name], _row[name]) for name in SERIES}
-    ranked = {
-        name: case((newer, new[name]), else_=_row[name])
-        for name in ("epoch", "timestamp", "reported_at", "from_callback")
-    }
-    statement = statement.on_conflict_do_update(
-        index_elements=["job_id", "step"],
-        set_={**merged, **ranked, "non_finite": or_(new.non_finite, _row.non_finite)},
-    )
+    await upsert_many(tx, [(job_id, points)])
+
+
+async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point]]]) -> None:
+    """As `upsert`, for the points of many jobs."""
     rows = [
         {"job_id": job_id} | {column.name: getattr(point, column.name) for column in _COLUMNS}
+        for job_id, points in told
         for point in points
     ]
-    await tx.execute(statement, rows)
+    if rows:
+        await tx.execute(_upsert(tx.dialect.name), rows)
 
 
 async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> list[Point]:
@@ -48,10 +41,34 @@ async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | 
     return [_point(row) for row in rows][::-1]
 
 
-async def thinned(tx: Transaction, job_id: UUID, *, most: int) -> list[Point]:
-    """The whole history in at most `most` points, ascending, every spike kept."""
-    rows = await tx.execute(select(*_COLUMNS).where(_row.job_id == job_id).order_by(_row.step))
+async def thinned(
+    tx: Transaction, job_id: UUID, *, most: int, first: int | None = None, final: int | None = None
+) -> list[Point]:
+    """The history, from step `first` to step `final`, in at most `most` points, ascending, every spike kept."""
+    query = select(*_COLUMNS).where(_row.job_id == job_id)
+    if first is not None:
+        query = query.where(_row.step >= first)
+    if final is not None:
+        query = query.where(_row.step <= final)
+    rows = await tx.execute(query.order_by(_row.step))
     return thin([_point(row) for row in rows], most)
+
+
+@cache
+def _upsert(dialect_name: str) -> Insert:
+    dialect = postgresql if dialect_name == "postgresql" else sqlite
+    statement = dialect.insert(metrics_points)
+    new = statement.excluded
+    newer = _is_newer(new)
+    merged = {name: _preferred(newer, new[name], _row[name]) for name in SERIES}
+    ranked = {
+        name: case((newer, new[name]), else_=_row[name])
+        for name in ("epoch", "timestamp", "reported_at", "from_callback")
+    }
+    return statement.on_conflict_do_update(
+        index_elements=["job_id", "step"],
+        set_={**merged, **ranked, "non_finite": or_(new.non_finite, _row.non_finite)},
+    )
 
 
 def _is_newer(new: Any) -> ColumnElement[bool]:

@@ -28,6 +28,8 @@ MaxPoints = Annotated[
         "`last` and `afterStep` count for nothing then."
     ),
 ]
+FromStep = Annotated[int | None, strawberry.argument(description="With `maxPoints`: only from this step on.")]
+ToStep = Annotated[int | None, strawberry.argument(description="With `maxPoints`: only up to this step.")]
 
 
 @strawberry.type(description="One training run that a person asked for.")
@@ -53,11 +55,20 @@ class Job(Node):
         description="True while the cluster cannot be reached; `lastContactAt` says since when."
     )
     last_contact_at: datetime | None = strawberry.field(description="When the cluster last told about it.")
+    contact_lost_since: datetime | None = strawberry.field(
+        description="Since when the cluster has not answered about it; null while it answers."
+    )
     created_at: datetime = strawberry.field(description="When it was asked for.")
+    submitted_at: datetime | None = strawberry.field(
+        description="When it was first handed to the GPU cluster, whatever the cluster said."
+    )
     started_at: datetime | None = strawberry.field(
         description="When the cluster accepted it; it costs money from here."
     )
     completed_at: datetime | None = strawberry.field(description="When it ended, however it ended.")
+    released_at: datetime | None = strawberry.field(
+        description="When the cluster confirmed that it holds no GPU any more."
+    )
 
     @classmethod
     def of(cls, job: domain.Job) -> "Job":
@@ -79,9 +90,12 @@ class Job(Node):
             releasing_since=job.releasing_since,
             stale=job.stale,
             last_contact_at=job.last_contact_at,
+            contact_lost_since=job.contact_lost_since,
             created_at=job.created_at,
+            submitted_at=job.submitted_at,
             started_at=job.started_at,
             completed_at=job.completed_at,
+            released_at=job.released_at,
         )
 
     @strawberry.field(description="What the trainer is told.")
@@ -101,7 +115,8 @@ class Job(Node):
 
     @strawberry.field(
         description="The newest `last` points in ascending step order; with `afterStep`, only points beyond that step; "
-        "with `maxPoints`, the whole history thinned to at most that many points, every spike kept."
+        "with `maxPoints`, the whole history (or its part from `fromStep` to `toStep`) thinned to at most that many "
+        "points, every spike kept."
     )
     async def metrics(
         self,
@@ -109,6 +124,8 @@ class Job(Node):
         last: Last = 100,
         after_step: AfterStep = strawberry.UNSET,
         max_points: MaxPoints = strawberry.UNSET,
+        from_step: FromStep = strawberry.UNSET,
+        to_step: ToStep = strawberry.UNSET,
     ) -> list[MetricsPoint]:
         """One statement."""
         last = within("last", last, MOST_POINTS)
@@ -116,7 +133,9 @@ class Job(Node):
         beyond = after_step if isinstance(after_step, int) else None
         async with info.context.database.read(info.context.user_id) as tx:
             if most is not None:
-                points = await metrics.thinned(tx, self.job.id, most=most)
+                first = from_step if isinstance(from_step, int) else None
+                final = to_step if isinstance(to_step, int) else None
+                points = await metrics.thinned(tx, self.job.id, most=most, first=first, final=final)
             else:
                 points = await metrics.newest(tx, self.job.id, last=last, after_step=beyond)
         return [MetricsPoint.of(point) for point in points]

@@ -48,6 +48,9 @@ class MetricsPoint:
     gradient_norm: float | None = strawberry.field(description="The length of the gradient.")
     throughput: float | None = strawberry.field(description=_THROUGHPUT)
     gpu_utilization: float | None = strawberry.field(description=_UTILIZATION)
+    non_finite: bool = strawberry.field(
+        description="True when the trainer reported NaN or infinity for one of them, which is null here."
+    )
 
     @classmethod
     def of(cls, point: metrics.Point) -> "MetricsPoint":
@@ -62,4 +65,5 @@ class MetricsPoint:
             gradient_norm=point.gradient_norm,
             throughput=point.throughput,
             gpu_utilization=point.gpu_utilization,
+            non_finite=point.non_finite,
         )
