@@ -5,6 +5,7 @@ https://graphql.github.io/graphql-over-http: no batches, no multipart, no WebSoc
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from hashlib import blake2b
 from inspect import isawaitable
 from typing import Any, TypeGuard, cast
@@ -14,7 +15,6 @@ import msgspec
 import strawberry
 import structlog
 from graphql import ExecutionResult, GraphQLError, OperationType, execute
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -84,19 +84,19 @@ class GraphQLEndpoint:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        headers = request.headers
-        accept = ",".join(headers.getlist("accept")) or None
+        scope = request.scope
+        accept = ",".join(_values(scope, b"accept")) or None
         if request.method not in ("GET", "POST"):
             raise Refused(405, "METHOD_NOT_ALLOWED", "Ask by GET or POST.", {"Allow": "GET, POST"})
         by_get = request.method == "GET"
-        if by_get and prefers_html(accept) and b"query=" not in request.scope["query_string"]:
+        if by_get and prefers_html(accept) and b"query=" not in scope["query_string"]:
             return await self._page(request)
-        user_id = await self._authenticator.user_of(headers.getlist("authorization"))
+        user_id = await self._authenticator.user_of(_values(scope, b"authorization"))
         media = answer_type(accept)
-        question = _from_url(request) if by_get else await _from_body(request)
-        context = self._new_context(user_id, request_id_of(request.scope))
+        question = _from_url(scope["query_string"]) if by_get else await _from_body(request)
+        context = self._new_context(user_id, request_id_of(scope))
         status, answer = await self._carry_out(question, context, by_get=by_get)
-        return _response(status, answer, media, headers, by_get=by_get)
+        return _response(status, answer, media, _values(scope, b"if-none-match") if by_get else None)
 
     async def _carry_out(
         self, question: Question, context: Context, *, by_get: bool
@@ -153,20 +153,21 @@ def _outcome(result: ExecutionResult, request_id: str) -> tuple[int, dict[str, A
     return 200, body | {"data": result.data}
 
 
-def _response(
-    status: int, answer: dict[str, Any], media: Media, headers: Headers, *, by_get: bool
-) -> Response:
-    """The response. What is refused for its document is well-formed HTTP, and `application/json` keeps 200 for that."""
+def _response(status: int, answer: dict[str, Any], media: Media, known: list[str] | None) -> Response:
+    """The response; `known` are the tags of what the client has, None when it may not have anything.
+
+    What is refused for its document is well-formed HTTP, and `application/json` keeps 200 for that.
+    """
     body = msgspec.json.encode(answer)
     if status == 400 and media is Media.JSON:
         status = 200
     fields = {"Content-Type": media.content_type, "Vary": _VARY, "Cache-Control": "no-store"}
     if status == 503:
         fields |= RETRY_SOON
-    if by_get and status == 200:
+    if known is not None and status == 200:
         etag = f'"{blake2b(body, digest_size=12, person=media.name.encode()).hexdigest()}"'
         fields |= {"ETag": etag, "Cache-Control": "private, no-cache"}
-        if _is_known(etag, headers.getlist("if-none-match")):
+        if _is_known(etag, known):
             del fields["Content-Type"]
             return Response(status_code=304, headers=fields)
     return Response(body, status, fields)
@@ -177,13 +178,16 @@ def _is_known(etag: str, given: list[str]) -> bool:
     return etag in tags or "*" in tags
 
 
-def _from_url(request: Request) -> Question:
+def _values(scope: Scope, name: bytes) -> list[str]:
+    """Every header of this name, which is in small letters."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+@lru_cache(maxsize=1024)  # who polls asks the same again and again; nobody changes a question
+def _from_url(query_string: bytes) -> Question:
     try:
         pairs = parse_qsl(
-            request.scope["query_string"].decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=20,
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
         )
         given = dict(pairs)
     except ValueError as exc:

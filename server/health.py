@@ -47,10 +47,21 @@ class Meters:
             registry=self.registry,
         )
 
+        # Looking a counter up by its labels takes longer than counting: routes, methods and statuses are few.
+        self._known: dict[tuple[str, str, int], Callable[[float], None]] = {}
+
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one request; status 0 is one that nobody waited for."""
-        self._requests.labels(route, method if method in _METHODS else "other", status).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = route, method if method in _METHODS else "other", status
+        if key not in self._known:
+            count, time_taken = self._requests.labels(*key), self._seconds.labels(route)
+
+            def both(took: float) -> None:
+                count.inc()
+                time_taken.observe(took)
+
+            self._known[key] = both
+        self._known[key](seconds)
 
 
 class Gauges:

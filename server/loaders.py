@@ -1,5 +1,7 @@
 """What a request loads in batches: however many jobs a list has, each kind of belonging costs one statement."""
 
+from __future__ import annotations  # `loader` is made anew for each request: its types need not be worked out
+
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import TypeVar
 from uuid import UUID
