@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -18,6 +19,8 @@ from server.app import create_app
 from server.http_protocol import PatientProtocol
 
 GRACE = 8  #: seconds that running requests have when the process is told to end
+
+logger = structlog.get_logger(__name__)
 
 
 class CannotListen(Exception):
@@ -32,6 +35,7 @@ def main() -> int:
         app = create_app(settings)
         asyncio.run(_check(settings))
         with _listener(settings.host, settings.port) as listener:
+            logger.info("listening", host=settings.host, port=settings.port, public_url=settings.public_url)
             uvicorn.Server(server_config(app)).run(sockets=[listener])
     except (SettingsError, StorageMisconfigured, SchemaMismatch, DatabaseUnavailable, CannotListen) as exc:
         print(f"server: {exc}", file=sys.stderr)
