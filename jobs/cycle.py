@@ -17,7 +17,7 @@ from jobs.buckets import ARTIFACTS, Buckets, StorageError, artifact_path, open_b
 from jobs.buckets.interface import DAY, LONGEST_LIFETIME
 from jobs.callback_url import CallbackUrls
 from jobs.cluster import Cluster, encode_body, open_cluster
-from jobs.database import Database, DatabaseUnavailable, Now, RowRefused, Transaction, datasets, jobs
+from jobs.database import Database, DatabaseUnavailable, Now, RowRefused, Transaction, datasets, jobs, saving
 from jobs.database.migrate import check_schema
 from jobs.database.only_worker import only_worker
 from jobs.domain import moves
@@ -210,9 +210,9 @@ class Cycle:
     async def _store(self, batch: Sequence[_Answer]) -> None:
         at = await self._now()
         try:
+            moved = [(answer, self._fold(answer, at)) for answer in batch]
             async with self._database.begin() as tx:
-                for answer in batch:
-                    await self._store_one(tx, answer, at)
+                await self._store_all(tx, moved, at)
         except DatabaseUnavailable:
             raise
         except Exception as exc:  # noqa: BLE001 - one of them is at fault: each alone, so that it harms no other
@@ -222,16 +222,20 @@ class Cycle:
             else:
                 await self._store_troubled(batch[0], exc, at)
 
-    async def _store_one(self, tx: Transaction, answer: _Answer, at: datetime) -> None:
-        job = answer.claimed
-        move = self._fold(answer, at)
-        saved = await jobs.save_if_claimed(tx, job, move, soon=at + self._soon)
-        if not saved and isinstance(answer.sighting, Accepted):  # overtaken, but what was learnt is a fact
-            await jobs.store_external_id(tx, job.id, answer.sighting.external_job_id, at)
-        if not saved:
+    async def _store_all(self, tx: Transaction, moved: Sequence[tuple[_Answer, Move]], at: datetime) -> None:
+        claimed = [(answer.claimed, move) for answer, move in moved]
+        saved = await saving.save_claimed(tx, claimed, soon=at + self._soon)
+        for answer, move in moved:
+            job = answer.claimed
+            if job.id in saved:
+                if move.job.status is not job.status:
+                    logger.info(
+                        "job moved", job=str(job.id), status=move.job.status.value, was=job.status.value
+                    )
+                continue
             logger.info("somebody else has the job now", job=str(job.id))
-        elif move.job.status is not job.status:
-            logger.info("job moved", job=str(job.id), status=move.job.status.value, was=job.status.value)
+            if isinstance(answer.sighting, Accepted):  # overtaken, but what was learnt is a fact
+                await jobs.store_external_id(tx, job.id, answer.sighting.external_job_id, at)
 
     def _fold(self, answer: _Answer, at: datetime) -> Move:
         job = answer.claimed

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from jobs.database import Database, jobs
+from jobs.database import Database, jobs, saving
 from jobs.domain import resolution
 from jobs.domain.errors import UnknownJob
 from jobs.domain.job import Job
@@ -43,7 +43,7 @@ async def _resolve(url: str, options: argparse.Namespace) -> Job:
             if seen is None:
                 raise UnknownJob(f"There is no job {options.job}.")
             move = _move(seen, options, at)
-            if not await jobs.save_if_unchanged(tx, seen, move):
+            if not await saving.save_if_unchanged(tx, seen, move):
                 raise resolution.NotInDoubt("The job moved in this moment. Look at it again.")
             return move.job
     finally:

@@ -1,6 +1,6 @@
 """The adapters that trainings leave: where each lies and what it is."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import insert, select
@@ -14,20 +14,25 @@ from jobs.domain.sighting import ReportedArtifact
 BUCKET = "model-artifacts"
 
 
-async def insert_artifact(tx: Transaction, job: Job, reported: ReportedArtifact) -> None:
-    """Store what the cluster reported of a finished job's adapter."""
-    values = {
-        "id": job.artifact_id,
-        "user_id": job.user_id,
-        "job_id": job.id,
-        "name": f"{job.id}.tar",
-        "storage_bucket": BUCKET,
-        "storage_path": f"{job.user_id}/{job.id}.tar",
-        "size_bytes": reported.size_bytes,
-        "sha256": reported.sha256,
-        "created_at": job.updated_at,
-    }
-    await tx.execute(insert(model_artifacts).values(values))
+async def insert_artifacts(tx: Transaction, reported: Sequence[tuple[Job, ReportedArtifact]]) -> None:
+    """Store what the cluster reported of finished jobs' adapters."""
+    if not reported:
+        return
+    rows = [
+        {
+            "id": job.artifact_id,
+            "user_id": job.user_id,
+            "job_id": job.id,
+            "name": f"{job.id}.tar",
+            "storage_bucket": BUCKET,
+            "storage_path": f"{job.user_id}/{job.id}.tar",
+            "size_bytes": artifact.size_bytes,
+            "sha256": artifact.sha256,
+            "created_at": job.updated_at,
+        }
+        for job, artifact in reported
+    ]
+    await tx.execute(insert(model_artifacts), rows)
 
 
 async def get_many(tx: Transaction, artifact_ids: Collection[UUID]) -> dict[UUID, Artifact]:

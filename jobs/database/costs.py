@@ -1,7 +1,7 @@
 """The books: one line for each kind of GPU time a job was charged for."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -20,19 +20,24 @@ _RUNS = 20  #: the newest finished jobs that say how fast the next will be
 FinishedRun = tuple[int, int, GpuConfig, datetime, datetime]  #: tokens, epochs, GPUs, started, completed
 
 
-async def insert_record(tx: Transaction, job: Job, charge: Charge) -> None:
-    """Write one line; a second of the same kind for the same job is refused by the table."""
-    values = {
-        "id": uuid4(),
-        "user_id": job.user_id,
-        "job_id": job.id,
-        "cost_type": charge.cost_type,
-        "amount": charge.amount,
-        "details": ChargeDetails(job.gpu_config.gpu_type, job.gpu_config.num_gpus, charge.duration_hours),
-        "billing_period": charge.recorded_at.date(),
-        "recorded_at": charge.recorded_at,
-    }
-    await tx.execute(insert(cost_records).values(values))
+async def insert_records(tx: Transaction, charges: Sequence[tuple[Job, Charge]]) -> None:
+    """Write a line for each; a second of the same kind for the same job is refused by the table."""
+    if not charges:
+        return
+    rows = [
+        {
+            "id": uuid4(),
+            "user_id": job.user_id,
+            "job_id": job.id,
+            "cost_type": charge.cost_type,
+            "amount": charge.amount,
+            "details": ChargeDetails(job.gpu_config.gpu_type, job.gpu_config.num_gpus, charge.duration_hours),
+            "billing_period": charge.recorded_at.date(),
+            "recorded_at": charge.recorded_at,
+        }
+        for job, charge in charges
+    ]
+    await tx.execute(insert(cost_records), rows)
 
 
 async def records(tx: Transaction, job_ids: Collection[UUID]) -> dict[UUID, list[CostRecord]]:

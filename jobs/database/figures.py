@@ -6,6 +6,7 @@ The API's role sees no job without knowing whose it is; on Postgres a function o
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Select, column, func, select
@@ -24,6 +25,7 @@ class Figures:
     jobs: Mapping[JobStatus, int]  #: by status, every status
     overdue: timedelta  #: how long the longest waiting job has been due; zero when none is
     unreleased: int  #: jobs that have ended, of which the cluster has not confirmed that nothing runs
+    burning: Decimal  #: dollars per hour for the GPUs of those jobs
 
 
 async def figures(tx: Transaction, now: datetime) -> Figures:
@@ -34,8 +36,9 @@ async def figures(tx: Transaction, now: datetime) -> Figures:
             column("jobs"),
             column("due", _row.next_action_at.type),
             column("unreleased"),
+            column("burning"),
         )
-        query: Select[Any] = select(told.c.status, told.c.jobs, told.c.due, told.c.unreleased)
+        query: Select[Any] = select(told.c.status, told.c.jobs, told.c.due, told.c.unreleased, told.c.burning)
     else:
         query = select(*_counted()).group_by(_row.status)
     rows = (await tx.execute(query)).all()
@@ -44,14 +47,20 @@ async def figures(tx: Transaction, now: datetime) -> Figures:
         jobs=dict.fromkeys(JobStatus, 0) | {row.status: row.jobs for row in rows},
         overdue=max(now - due, timedelta()),
         unreleased=sum(row.unreleased for row in rows),
+        burning=sum((Decimal(str(row.burning or 0)) for row in rows), Decimal()),
     )
 
 
 def _counted() -> list[Any]:
-    """What `FIGURES` in security.py returns."""
+    """What `FIGURES` in security.py returns, in SQLite."""
+    is_held = _row.release == Release.NEEDED
+    price, gpus = (
+        func.json_extract(_row.gpu_config, f"$.{name}") for name in ("cost_per_gpu_hour", "num_gpus")
+    )
     return [
         _row.status,
         func.count().label("jobs"),
         func.min(_row.next_action_at).label("due"),
-        func.count().filter(_row.release == Release.NEEDED).label("unreleased"),
+        func.count().filter(is_held).label("unreleased"),
+        func.sum(price * gpus).filter(is_held).label("burning"),
     ]

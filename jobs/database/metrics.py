@@ -65,10 +65,11 @@ def _upsert(dialect_name: str) -> Insert:
         name: case((newer, new[name]), else_=_row[name])
         for name in ("epoch", "timestamp", "reported_at", "from_callback")
     }
-    return statement.on_conflict_do_update(
+    upsert: Insert = statement.on_conflict_do_update(
         index_elements=["job_id", "step"],
         set_={**merged, **ranked, "non_finite": or_(new.non_finite, _row.non_finite)},
     )
+    return upsert
 
 
 def _is_newer(new: Any) -> ColumnElement[bool]:

@@ -92,7 +92,15 @@ def _secure(connection: Connection) -> list[str]:
         )
     for line in security.statements():
         connection.execute(text(line))
-    return [*lines, "row-level security and grants are in place"]
+    lines.append("row-level security and grants are in place")
+    if not security.is_service(
+        connection
+    ):  # somebody else made the roles, for another database of this server
+        lines.append(
+            "this login owns the tables but sees no row: to be the worker's, it needs, from a superuser, "
+            f"GRANT {security.SERVICE} TO {_login(connection)}"
+        )
+    return lines
 
 
 def _login(connection: Connection) -> str:

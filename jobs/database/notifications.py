@@ -1,6 +1,6 @@
 """What users are told; at most one row per job and type."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,26 +21,13 @@ _COLUMNS = (
 )
 
 
-async def insert_notice(tx: Transaction, job: Job, notice: Notice) -> None:
-    """Tell the job's owner; what was told before is not told again."""
-    metadata: dict[str, Any] = {"job_id": str(job.id)}
-    if notice.final_cost is not None:
-        metadata["final_cost"] = notice.final_cost
-    values = {
-        "id": uuid4(),
-        "user_id": job.user_id,
-        "job_id": job.id,
-        "type": notice.type,
-        "title": notice.title,
-        "message": notice.message,
-        "priority": notice.priority,
-        "action_url": f"/training/jobs/{job.id}",
-        "metadata": metadata,
-        "created_at": job.updated_at,
-    }
+async def insert_notices(tx: Transaction, notices: Sequence[tuple[Job, Notice]]) -> None:
+    """Tell the jobs' owners; what was told before is not told again."""
+    if not notices:
+        return
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(notifications).values(values)
-    await tx.execute(statement.on_conflict_do_nothing(index_elements=["job_id", "type"]))
+    statement = dialect.insert(notifications).on_conflict_do_nothing(index_elements=["job_id", "type"])
+    await tx.execute(statement, [_row_of(job, notice) for job, notice in notices])
 
 
 async def page(
@@ -70,3 +57,21 @@ async def mark_read(tx: Transaction, user_id: str, ids: Collection[UUID], at: da
     """Note that the user has seen these; others' ids and those already read change nothing."""
     mine = (_row.user_id == user_id, _row.id.in_(ids), _row.read_at.is_(None))
     await tx.execute(update(notifications).where(*mine).values(read_at=at))
+
+
+def _row_of(job: Job, notice: Notice) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"job_id": str(job.id)}
+    if notice.final_cost is not None:
+        metadata["final_cost"] = notice.final_cost
+    return {
+        "id": uuid4(),
+        "user_id": job.user_id,
+        "job_id": job.id,
+        "type": notice.type,
+        "title": notice.title,
+        "message": notice.message,
+        "priority": notice.priority,
+        "action_url": f"/training/jobs/{job.id}",
+        "metadata": metadata,
+        "created_at": job.updated_at,
+    }

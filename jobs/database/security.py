@@ -75,11 +75,13 @@ POLICIES: dict[str, dict[str, tuple[str | None, str | None]]] = {
 }
 
 #: Counts everybody's jobs for the API's role, which sees none without knowing whose it is (figures.py).
-FIGURES = """CREATE OR REPLACE FUNCTION lora_pipeline_figures()
-    RETURNS TABLE (status text, jobs bigint, due timestamptz, unreleased bigint)
+FIGURES = """CREATE FUNCTION lora_pipeline_figures()
+    RETURNS TABLE (status text, jobs bigint, due timestamptz, unreleased bigint, burning numeric)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
     AS $$
-        SELECT job.status, count(*), min(job.next_action_at), count(*) FILTER (WHERE job.release = 'needed')
+        SELECT job.status, count(*), min(job.next_action_at), count(*) FILTER (WHERE job.release = 'needed'),
+            sum((job.gpu_config ->> 'cost_per_gpu_hour')::numeric * (job.gpu_config ->> 'num_gpus')::numeric)
+                FILTER (WHERE job.release = 'needed')
         FROM training_jobs AS job GROUP BY job.status
     $$"""
 
@@ -107,10 +109,17 @@ def may_make_roles(connection: Connection) -> bool:
     )
 
 
+def is_service(connection: Connection) -> bool:
+    """Whether the policies for the service apply to this login; row-level security is forced on owners too."""
+    query = text("SELECT pg_has_role(current_user, oid, 'USAGE') FROM pg_roles WHERE rolname = :service")
+    return bool(connection.scalar(query, {"service": SERVICE}))
+
+
 def statements() -> list[str]:
     """Everything that secures the tables, to be run again and again; the roles must be there."""
     schema = [f"GRANT USAGE ON SCHEMA public TO {API}, {SERVICE}"]
     figures = [
+        "DROP FUNCTION IF EXISTS lora_pipeline_figures()",  # what it returns may have changed
         FIGURES,
         "REVOKE ALL ON FUNCTION lora_pipeline_figures() FROM PUBLIC",
         f"GRANT EXECUTE ON FUNCTION lora_pipeline_figures() TO {API}, {SERVICE}",

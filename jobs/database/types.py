@@ -16,6 +16,11 @@ W = TypeVar("W", bound=StrEnum)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
+def encode_json(value: object) -> str:
+    """JSON text with decimals as exact numbers."""
+    return _ENCODER.encode(value).decode()
+
+
 class Id(TypeDecorator[UUID]):
     """A UUID: Postgres' own, in SQLite the usual 36 characters."""
 
@@ -103,7 +108,7 @@ class AsJson(TypeDecorator[T], Generic[T]):
 
     def process_bind_param(self, value: T | None, dialect: Dialect) -> Any:
         """JSON text."""
-        return None if value is None else _ENCODER.encode(value).decode()
+        return None if value is None else encode_json(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> T | None:
         """The value that was put in."""

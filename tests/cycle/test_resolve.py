@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobs.database import jobs
+from jobs.database import saving
 from jobs.domain import resolution
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus, Release
@@ -25,7 +25,7 @@ async def parked(house: House, *, taken: bool) -> Job:
 
 async def settle(house: House, move: Move, seen: Job) -> Any:
     async with house.database.begin() as tx:
-        assert await jobs.save_if_unchanged(tx, seen, move)
+        assert await saving.save_if_unchanged(tx, seen, move)
     await house.turn()
     await house.turn(seconds=30)
     return await house.look(seen)

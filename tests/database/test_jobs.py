@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from jobs.database import Database, costs, datasets, jobs, metrics, notifications
+from jobs.database import Database, costs, datasets, jobs, metrics, notifications, saving
 from jobs.domain import moves
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import FINAL, JobStatus, Release
@@ -49,7 +49,7 @@ async def claim(database: Database, job: Job) -> Job:
 async def save(database: Database, claimed: Job, move: Move, *, soon: float = 101) -> bool:
     """Save the move, as a worker does."""
     async with database.begin() as tx:
-        return await jobs.save_if_claimed(tx, claimed, move, soon=after(soon))
+        return await saving.save_if_claimed(tx, claimed, move, soon=after(soon))
 
 
 async def cancel(database: Database, job: Job) -> None:
@@ -158,7 +158,7 @@ async def test_what_cannot_be_stored_leaves_all_of_the_move_undone(database: Dat
     claimed = await claim(database, await put_one(database, JobStatus.RUNNING))
     move = moves.fold(claimed, COMPLETED, NOW, PACING)
     async with database.begin() as tx:
-        await costs.insert_record(tx, claimed, move.charges[0])
+        await costs.insert_records(tx, [(claimed, move.charges[0])])
     rows = await counts(database)
     with pytest.raises(Exception, match="cost_records"):
         await save(database, claimed, move)

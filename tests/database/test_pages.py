@@ -42,7 +42,7 @@ async def fill_notifications(database: Database, user_id: str) -> list[UUID]:
     async with database.begin() as tx:
         for job in made:
             for notice in NOTICES:
-                await notifications.insert_notice(tx, job, notice)
+                await notifications.insert_notices(tx, [(job, notice)])
         return [note.id for note in await notifications.page(tx, user_id, limit=100)]
 
 

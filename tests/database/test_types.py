@@ -148,7 +148,7 @@ async def test_what_was_held_is_exact_in_the_books(database: Database) -> None:
     job = await put_one(database, JobStatus.COMPLETED)
     charge = Charge("training_compute", Decimal("4.99"), Decimal("0.998611"), NOON)
     async with database.begin() as tx:
-        await costs.insert_record(tx, job, charge)
+        await costs.insert_records(tx, [(job, charge)])
         [record] = (await costs.records(tx, [job.id]))[job.id]
     assert (record.amount, record.details.duration_hours) == (Decimal("4.99"), Decimal("0.998611"))
     assert record.billing_period.isoformat() == "2026-03-14"

@@ -12,7 +12,7 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from jobs.buckets import DATASETS, Buckets
 from jobs.callback_url import CallbackUrls
 from jobs.commands import Commands
-from jobs.database import Database, datasets, jobs, metrics
+from jobs.database import Database, datasets, jobs, metrics, saving
 from jobs.database.tables import training_jobs
 from jobs.domain.dataset import Dataset, DatasetStatus
 from jobs.domain.job import Job
@@ -204,5 +204,5 @@ class House:
         claimed = await self.look(job.id)
         async with self.database.begin() as tx:
             move = fold(claimed, sighting, at, self.settings.pacing)
-            assert await jobs.save_if_claimed(tx, claimed, move, soon=at)
+            assert await saving.save_if_claimed(tx, claimed, move, soon=at)
         return await self.look(job.id)

@@ -1,0 +1,169 @@
+"""Saving many jobs' next values in one statement, each under its own guard, with all that belongs to them.
+
+The rows travel as one JSON parameter, so the statement is the same for one job and for a thousand. What is not saved
+because its guard did not hold leaves nothing behind.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Text,
+    Update,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    null,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+from jobs.database import artifacts, costs, metrics, notifications
+from jobs.database.engine import Transaction
+from jobs.database.tables import training_jobs
+from jobs.database.types import AsJson, Id, Money, UtcDateTime, Word, encode_json
+from jobs.domain.job import Job
+from jobs.domain.lifecycle import FINAL
+from jobs.domain.moves import Move
+
+Guard = Literal["claim_token", "revision"]  #: what must still be as it was seen
+
+_row = training_jobs.c
+_FIXED = frozenset(
+    """id user_id dataset_id preset_id hyperparameters gpu_config created_at estimated_total_cost total_epochs
+    revision idempotency_key request_hash claim_token""".split()  # noqa: SIM905 - a list of words reads better
+)
+_SAVED = tuple(field.name for field in fields(Job) if field.name not in _FIXED)
+_TOLD = ("progress", "current_epoch", "current_step", "total_steps", "current_stage", "current_metrics")
+_ONCE_KNOWN = ("external_job_id", "accepted_at")  #: whoever learnt it in the meantime has stored a fact
+
+
+async def save_claimed(tx: Transaction, moved: Sequence[tuple[Job, Move]], *, soon: datetime) -> set[UUID]:
+    """Store each move, whole, if its job is still held by the claim it was taken with, and let it go; whose were stored.
+
+    A callback may have told more in the meantime: progress never falls, the figures that belong to more progress stay,
+    and the next look is `soon` when there was one.
+    """
+    return await _save(tx, moved, guard="claim_token", soon=soon)
+
+
+async def save_if_claimed(tx: Transaction, claimed: Job, move: Move, *, soon: datetime) -> bool:
+    """As `save_claimed`, for one job."""
+    return bool(await save_claimed(tx, [(claimed, move)], soon=soon))
+
+
+async def save_if_unchanged(tx: Transaction, seen: Job, move: Move) -> bool:
+    """Store `move`, whole, if nothing about the job has changed since it was `seen`; whoever has claimed it has lost it."""
+    return bool(await _save(tx, [(seen, move)], guard="revision", soon=None))
+
+
+async def store_belongings(tx: Transaction, moves: Sequence[Move]) -> None:
+    """What must become visible together with the jobs' new values."""
+    await metrics.upsert_many(tx, [(move.job.id, move.points) for move in moves])
+    await costs.insert_records(tx, [(move.job, charge) for move in moves for charge in move.charges])
+    await notifications.insert_notices(tx, [(move.job, notice) for move in moves for notice in move.notices])
+    await artifacts.insert_artifacts(tx, [(move.job, move.artifact) for move in moves if move.artifact])
+
+
+async def _save(
+    tx: Transaction, moved: Sequence[tuple[Job, Move]], *, guard: Guard, soon: datetime | None
+) -> set[UUID]:
+    dialect = tx.dialect.name
+    rows = [_encoded(dialect, seen, move.job, soon) for seen, move in moved]
+    saved = set(await tx.scalars(_statement(dialect, guard), {"rows": msgspec.json.encode(rows).decode()}))
+    await store_belongings(tx, [move for _, move in moved if move.job.id in saved])
+    return saved
+
+
+@cache
+def _statement(dialect: str, guard: Guard) -> Update:
+    new = _rows(dialect).c
+    further = _row.progress > new.progress
+    values: dict[str, ColumnElement[Any]] = {name: new[name] for name in _SAVED}
+    values |= {name: case((further, _row[name]), else_=new[name]) for name in _TOLD}
+    values |= {name: func.coalesce(new[name], _row[name]) for name in _ONCE_KNOWN}
+    values["current_stage"] = case((new.status.in_(FINAL), null()), else_=values["current_stage"])
+    overtaken = (_row.revision != new.seen_revision) & new.next_action_at.is_not(None)
+    values["next_action_at"] = case((overtaken, new.look_when_overtaken), else_=new.next_action_at)
+    values |= {"claim_token": null(), "revision": _row.revision + 1}
+    unchanged = {
+        "claim_token": _row.claim_token == new.seen_claim_token,  # a claim of nobody's is held by nobody
+        "revision": _row.revision == new.seen_revision,
+    }
+    return update(training_jobs).where(_row.id == new.id, unchanged[guard]).values(values).returning(_row.id)
+
+
+@cache
+def _columns() -> dict[str, TypeEngine[Any]]:
+    """What a row of the parameter holds."""
+    return {
+        "id": _row.id.type,
+        **{name: _row[name].type for name in _SAVED},
+        "seen_claim_token": _row.claim_token.type,
+        "seen_revision": BigInteger(),
+        "look_when_overtaken": _row.next_action_at.type,
+    }
+
+
+def _rows(dialect: str) -> FromClause:
+    """The parameter as a table."""
+    parameter = bindparam("rows", type_=Text())
+    columns = _columns()
+    if dialect == "postgresql":
+        read = func.jsonb_to_recordset(cast(parameter, JSONB))
+        wanted = [column(name, type_) for name, type_ in columns.items()]
+        return read.table_valued(*wanted, name="new").render_derived(with_types=True)
+    each = func.json_each(parameter).table_valued("value")
+    extracted = {name: func.json_extract(each.c.value, f"$.{name}") for name in columns}
+    return select(
+        *(type_coerce(extracted[name], type_).label(name) for name, type_ in columns.items())
+    ).subquery("new")
+
+
+def _encoded(dialect: str, seen: Job, job: Job, soon: datetime | None) -> dict[str, Any]:
+    look = job.next_action_at
+    values = {name: getattr(job, name) for name in _SAVED} | {
+        "id": job.id,
+        "seen_claim_token": seen.claim_token,
+        "seen_revision": seen.revision,
+        "look_when_overtaken": min(look, soon) if look and soon else look,
+    }
+    encoders = _encoders(dialect)
+    return {
+        name: value if value is None or name not in encoders else encoders[name](value)
+        for name, value in values.items()
+    }
+
+
+@cache
+def _encoders(dialect: str) -> dict[str, Callable[[Any], Any]]:
+    """How values stand in the parameter, where JSON has nothing of the kind: as the column's own text."""
+    kinds: dict[type, Callable[[Any], Any]] = {
+        Id: str,
+        Money: str,
+        Word: lambda word: word.value,
+        UtcDateTime: datetime.isoformat if dialect == "postgresql" else _sqlite_instant,
+        AsJson: _nested if dialect == "postgresql" else encode_json,
+    }
+    return {name: kinds[type(type_)] for name, type_ in _columns().items() if type(type_) in kinds}
+
+
+def _nested(value: object) -> msgspec.Raw:
+    return msgspec.Raw(encode_json(value).encode())
+
+
+def _sqlite_instant(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
