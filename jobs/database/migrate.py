@@ -97,7 +97,7 @@ def _secure(connection: Connection) -> list[str]:
         connection
     ):  # somebody else made the roles, for another database of this server
         lines.append(
-            "this login owns the tables but sees no row: to be the worker's, it needs, from a superuser, "
+            "this login sees no row, though it owns the tables; to be the worker's too it must be granted the role: "
             f"GRANT {security.SERVICE} TO {_login(connection)}"
         )
     return lines
