@@ -61,6 +61,12 @@ class Database:
             return cls(_sqlite(url, pool_size))
         return cls(_postgres(url, pool_size))
 
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file; None for Postgres."""
+        name = self.engine.url.database
+        return Path(name) if self.dialect == "sqlite" and name else None
+
     @contextlib.asynccontextmanager
     async def begin(self, user_id: str | None = None) -> AsyncIterator[Transaction]:
         """A write transaction, committed at the end of the block, undone when it raises.
@@ -175,9 +181,9 @@ def _as_it_is(text_: str) -> str:
 
 
 def _is_outage(exc: DBAPIError) -> bool:
-    """asyncpg names the server's going away by SQLSTATE class 08 and 57P, and being full or read-only by 53 and 25006."""
+    """By SQLSTATE: 08 and 57P, the server's going away; 53 and 25006, full or read-only; 28 and 3D, it lets us not in."""
     state = getattr(exc.orig, "sqlstate", None) or ""
-    return state[:2] in {"08", "53"} or state[:3] == "57P" or state in {"57014", "55P03", "25006"}
+    return state[:2] in {"08", "28", "3D", "53"} or state[:3] == "57P" or state in {"57014", "55P03", "25006"}
 
 
 def _first_line(exc: BaseException) -> str:

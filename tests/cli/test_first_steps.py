@@ -116,6 +116,22 @@ def test_the_worker_names_the_setting_it_lacks(cli: Cli) -> None:
     assert said.err.startswith("worker: SECRET_KEY is not set")
 
 
+def test_the_worker_says_in_a_sentence_that_the_database_lets_it_not_in(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    said = program(
+        "worker",
+        DATABASE_URL=postgres_server.url(role="no_such_role"),
+        DATA_DIR=str(tmp_path),
+        SECRET_KEY=SECRET,
+        JWT_SECRET=SECRET,
+        GPU_CLUSTER_API_URL="http://127.0.0.1:1",
+        GPU_CLUSTER_API_KEY=SECRET,
+    )
+    assert said.returncode == 1
+    assert said.stderr == 'worker: The database cannot be used now: role "no_such_role" does not exist\n'
+
+
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     assert program("migrate", DATA_DIR=str(tmp_path)).returncode == 0
     command = [sys.executable, "-P", "-m", "jobs", "db", "introspect"]
