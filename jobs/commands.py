@@ -3,30 +3,23 @@
 Nothing here waits for the GPU cluster.
 """
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID, uuid4
 
 from jobs.buckets import (
-    DATASETS,
-    BadObjectName,
     Buckets,
-    ObjectMissing,
-    check_object,
-    dataset_path,
-    upload_path,
 )
 from jobs.callback_url import CallbackUrls
 from jobs.database import Database, Now, costs, datasets, jobs, metrics, notifications
+from jobs.dataset_commands import DatasetCommands
 from jobs.domain import moves
-from jobs.domain.dataset import Dataset, DatasetStatus
-from jobs.domain.dataset_file import DatasetFlaw
+from jobs.domain.dataset import Dataset
 from jobs.domain.errors import (
     DatasetNotUsable,
     FieldFlaw,
@@ -42,12 +35,8 @@ from jobs.domain.planning import MOST_STEPS, Plan, plan
 from jobs.domain.pricing import Estimate, GpuType, estimate, pace_of
 from jobs.domain.sighting import Report
 from jobs.domain.training import TrainingWish
-from jobs.examination import examine
 
-UPLOAD_LIFE = timedelta(hours=1)
-LONGEST_NAME = 200
 WAITING = "waiting for a worker"
-_IMPORTABLE = ("lora-datasets", "training-files")
 _CALM = timedelta(seconds=1)  #: between two looks at a job that callbacks ask for
 
 
@@ -56,15 +45,6 @@ class Rings(Protocol):
 
     async def ring(self) -> None:
         """Never fails and never waits long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A dataset that waits for its file, and where to PUT it until `expires_at`."""
-
-    dataset: Dataset
-    url: str
-    expires_at: datetime
 
 
 class CallbackOutcome(Enum):
@@ -91,13 +71,12 @@ class Commands:
         now: Now | None = None,
     ) -> None:
         """`now` is the database's clock unless given."""
-        self._database, self._buckets, self._bell = database, buckets, bell
+        self._database, self._bell = database, bell
         self._now = now or database.now
         self._catalog = {gpu.id: gpu for gpu in catalog}
         self._callback_urls = callback_urls
-        self._max_dataset_bytes = max_dataset_bytes
         self._calm = min(_CALM, pacing.cycle)
-        self._examinations: dict[UUID, asyncio.Task[Dataset]] = {}
+        self.datasets = DatasetCommands(database, buckets, self._now, max_bytes=max_dataset_bytes)
 
     async def create_job(self, user_id: str, wish: TrainingWish) -> Job:
         """Queue a job; with a known idempotency key, the job that was made with it.
@@ -154,81 +133,6 @@ class Commands:
         if job is not None:
             await self._bell.ring()
         return ended
-
-    async def create_upload(self, user_id: str, *, name: str, file_name: str, size_bytes: int) -> Upload:
-        """Announce a dataset and get the URL to PUT its file to. Raises `InvalidTraining`."""
-        flaws = [_name_flaw("name", name), _name_flaw("fileName", file_name), self._size_flaw(size_bytes)]
-        if found := [flaw for flaw in flaws if flaw]:
-            raise InvalidTraining(found)
-        at = (await self._now()).replace(microsecond=0)
-        dataset_id = uuid4()
-        dataset = Dataset(
-            id=dataset_id,
-            user_id=user_id,
-            name=name.strip(),
-            storage_bucket=DATASETS,
-            storage_path=dataset_path(user_id, dataset_id),
-            created_at=await self._now(),
-            size_bytes=size_bytes,
-        )
-        url = self._buckets.put_url(
-            DATASETS,
-            upload_path(user_id, dataset_id),
-            issued_at=at,
-            lifetime=UPLOAD_LIFE,
-            size_bytes=size_bytes,
-        )
-        async with self._database.begin(user_id) as tx:
-            await datasets.insert_dataset(tx, dataset)
-        return Upload(dataset, url, at + UPLOAD_LIFE)
-
-    async def complete_upload(self, user_id: str, dataset_id: UUID) -> Dataset:
-        """Check the uploaded file line by line; a file that cannot be trained on makes the dataset INVALID.
-
-        Asked twice, the second waits for the first. Raises `UnknownDataset`, and `InvalidTraining` before the file is there.
-        """
-        async with self._database.read(user_id) as tx:
-            dataset = await datasets.get(tx, dataset_id, user_id)
-        if dataset is None:
-            raise UnknownDataset("There is no dataset with this id.")
-        if dataset.status is not DatasetStatus.UPLOADING:
-            return dataset
-        task = self._examinations.get(dataset_id)
-        if task is None:
-            task = self._examinations[dataset_id] = asyncio.create_task(self._close_upload(dataset))
-            task.add_done_callback(lambda _: self._examinations.pop(dataset_id, None))
-        return await asyncio.shield(task)  # a client that gives up, and comes back, finds it done
-
-    async def import_dataset(self, user_id: str, *, name: str, bucket: str, path: str) -> Dataset:
-        """Make a dataset of an object below the user's own folder. Raises `UnknownDataset`, `InvalidTraining`."""
-        if flaw := _name_flaw("name", name):
-            raise InvalidTraining([flaw])
-        try:
-            check_object(bucket, path)
-        except BadObjectName as exc:
-            raise InvalidTraining([FieldFlaw("path", str(exc))]) from exc
-        size = None
-        if bucket in _IMPORTABLE and path.startswith(f"{user_id}/"):
-            size = await self._buckets.size(bucket, path)
-        if size is None:
-            raise UnknownDataset("There is no such object in your folder of that bucket.")
-        if size > self._max_dataset_bytes:
-            raise InvalidTraining(
-                [FieldFlaw("path", f"The file is larger than {self._max_dataset_bytes} bytes.")]
-            )
-        dataset = Dataset(
-            id=uuid4(),
-            user_id=user_id,
-            name=name.strip(),
-            storage_bucket=bucket,
-            storage_path=path,
-            created_at=await self._now(),
-            size_bytes=size,
-        )
-        examined = await self._examined(dataset)
-        async with self._database.begin(user_id) as tx:
-            await datasets.insert_dataset(tx, examined)
-        return examined
 
     async def mark_notifications_read(self, user_id: str, ids: Sequence[UUID]) -> None:
         """Note that the user has seen these; others' ids are ignored."""
@@ -299,57 +203,7 @@ class Commands:
             raise InvalidTraining([FieldFlaw("hyperparameters.numEpochs", sentence)])
         return chosen, dataset, expected
 
-    def _size_flaw(self, size_bytes: int) -> FieldFlaw | None:
-        if 1 <= size_bytes <= self._max_dataset_bytes:
-            return None
-        return FieldFlaw("sizeBytes", f"must be from 1 to {self._max_dataset_bytes} bytes")
-
-    async def _close_upload(self, dataset: Dataset) -> Dataset:
-        source = upload_path(dataset.user_id, dataset.id)
-        size = await self._buckets.size(DATASETS, source)
-        if size is None:  # unless an earlier completion was cut off after it had sealed the file
-            size, source = await self._buckets.size(DATASETS, dataset.storage_path), dataset.storage_path
-        if size is None:
-            raise InvalidTraining(
-                [FieldFlaw("id", "The file has not been uploaded yet: PUT it to uploadUrl first.")]
-            )
-        if size != dataset.size_bytes:
-            sentence = (
-                f"{size} bytes were uploaded, but {dataset.size_bytes} were announced; upload the whole file."
-            )
-            raise InvalidTraining([FieldFlaw("id", sentence)])
-        if source != dataset.storage_path:
-            await self._buckets.move(DATASETS, source, dataset.storage_path)
-        examined = await self._examined(dataset)
-        async with self._database.begin(dataset.user_id) as tx:
-            if await datasets.close_upload(tx, examined):
-                return examined
-            return await datasets.get(tx, dataset.id, dataset.user_id) or examined
-
-    async def _examined(self, dataset: Dataset) -> Dataset:
-        try:
-            report = await examine(
-                self._buckets, dataset.storage_bucket, dataset.storage_path, max_bytes=self._max_dataset_bytes
-            )
-        except DatasetFlaw as flaw:
-            return replace(dataset, status=DatasetStatus.INVALID, error_message=str(flaw))
-        except ObjectMissing as exc:
-            raise UnknownDataset("The file is gone.") from exc
-        return replace(
-            dataset,
-            status=DatasetStatus.READY,
-            format=report.format,
-            total_training_pairs=report.pairs,
-            total_tokens=report.tokens,
-        )
-
 
 def _hash(wish: TrainingWish) -> str:
     parts = json.dumps(asdict(wish), sort_keys=True, default=str)
     return hashlib.sha256(parts.encode()).hexdigest()
-
-
-def _name_flaw(path: str, text: str) -> FieldFlaw | None:
-    if 0 < len(text.strip()) <= LONGEST_NAME and text.isprintable():
-        return None
-    return FieldFlaw(path, f"must be 1 to {LONGEST_NAME} printable characters")

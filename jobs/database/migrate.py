@@ -46,8 +46,12 @@ def version_of(connection: Connection) -> str | None:
 
 async def check_schema(database: Database) -> None:
     """Return when the database is of this program's version; else raise `SchemaMismatch`."""
-    async with database.read() as tx:
-        version = await tx.run_sync(version_of)
+    file = database.file
+    if file is not None and not file.exists():
+        version = None  # looking would make it
+    else:
+        async with database.read() as tx:
+            version = await tx.run_sync(version_of)
     if version != (newest := newest_version()):
         found = f"schema version {version}" if version else "no schema yet"
         raise SchemaMismatch(

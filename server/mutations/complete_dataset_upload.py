@@ -24,7 +24,7 @@ async def complete_dataset_upload(
     if wanted is None:
         return DatasetNotFound.answer()
     try:
-        dataset = await info.context.commands.complete_upload(info.context.user_id, wanted)
+        dataset = await info.context.commands.datasets.complete_upload(info.context.user_id, wanted)
     except UnknownDataset as exc:
         return DatasetNotFound.of(exc)
     except InvalidTraining as exc:

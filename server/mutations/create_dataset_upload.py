@@ -38,7 +38,7 @@ async def create_dataset_upload(
 ) -> CreateDatasetUploadResult:
     """The domain's errors as members of the union."""
     try:
-        upload = await info.context.commands.create_upload(
+        upload = await info.context.commands.datasets.create_upload(
             info.context.user_id,
             name=wanted.name,
             file_name=wanted.file_name,

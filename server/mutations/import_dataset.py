@@ -23,7 +23,7 @@ async def import_dataset(
 ) -> DatasetResult:
     """The domain's errors as members of the union."""
     try:
-        dataset = await info.context.commands.import_dataset(
+        dataset = await info.context.commands.datasets.import_dataset(
             info.context.user_id, name=wanted.name, bucket=wanted.bucket.value, path=wanted.path
         )
     except UnknownDataset as exc:

@@ -82,7 +82,7 @@ class House:
         """A dataset that is ready, with its file in `bucket`."""
         path = f"{user_id}/{pairs}-pairs.jsonl"
         await self.buckets.put(bucket, path, LINE * pairs)
-        return await self.commands.import_dataset(user_id, name="Pairs", bucket=bucket, path=path)
+        return await self.commands.datasets.import_dataset(user_id, name="Pairs", bucket=bucket, path=path)
 
     async def job(self, user_id: str = USER, *, dataset: Dataset | None = None, **wish: Any) -> Job:
         """A queued job on two A100 at $2.50 per hour each, unless asked for otherwise."""

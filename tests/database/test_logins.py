@@ -56,11 +56,11 @@ class Site:
 
     async def ready_dataset(self) -> Any:
         """Upload a dataset as a client does."""
-        upload = await self.commands.create_upload(
+        upload = await self.commands.datasets.create_upload(
             USER, name="Pairs", file_name="pairs.jsonl", size_bytes=len(LINE * 9)
         )
         await self.buckets.put(DATASETS, upload_path(USER, upload.dataset.id), LINE * 9)
-        return await self.commands.complete_upload(USER, upload.dataset.id)
+        return await self.commands.datasets.complete_upload(USER, upload.dataset.id)
 
     async def answer(self, job: Job, sighting: Sighting) -> Job:
         """A pass of the worker over this job, with that answer of the cluster's."""
@@ -158,16 +158,16 @@ async def test_a_queued_job_is_cancelled_through_the_apis_login(site: Site) -> N
 async def test_datasets_are_imported_and_refused_through_the_apis_login(site: Site) -> None:
     await site.buckets.put("training-files", f"{USER}/old.jsonl", LINE)
     await site.buckets.put("training-files", f"{USER}/bad.jsonl", b"no\n")
-    good = await site.commands.import_dataset(
+    good = await site.commands.datasets.import_dataset(
         USER, name="Old", bucket="training-files", path=f"{USER}/old.jsonl"
     )
-    bad = await site.commands.import_dataset(
+    bad = await site.commands.datasets.import_dataset(
         USER, name="Bad", bucket="training-files", path=f"{USER}/bad.jsonl"
     )
     assert (good.status, bad.status) == (DatasetStatus.READY, DatasetStatus.INVALID)
-    upload = await site.commands.create_upload(USER, name="Soon", file_name="f", size_bytes=3)
+    upload = await site.commands.datasets.create_upload(USER, name="Soon", file_name="f", size_bytes=3)
     with pytest.raises(InvalidTraining):
-        await site.commands.complete_upload(USER, upload.dataset.id)
+        await site.commands.datasets.complete_upload(USER, upload.dataset.id)
 
 
 async def test_another_user_finds_nothing_through_the_apis_login(site: Site) -> None:
@@ -178,7 +178,7 @@ async def test_another_user_finds_nothing_through_the_apis_login(site: Site) -> 
     with pytest.raises(UnknownDataset):
         await site.commands.create_job("grace", TrainingWish(dataset_id=dataset.id, preset_id="laptop"))
     with pytest.raises(UnknownDataset):
-        await site.commands.complete_upload("grace", dataset.id)
+        await site.commands.datasets.complete_upload("grace", dataset.id)
     stranger = site.urls.url(replace(job, user_id="grace")).partition("token=")[2]
     assert await site.commands.take_callback(job.id, stranger, Report()) is CallbackOutcome.UNKNOWN
     assert await site.commands.take_callback(uuid4(), stranger, Report()) is CallbackOutcome.UNKNOWN

@@ -54,7 +54,10 @@ async def test_another_version_is_refused_by_name(database: Database, database_u
 
 
 async def test_an_empty_database_says_what_to_run(tmp_path: Path) -> None:
-    database = Database.open(f"sqlite:///{tmp_path / 'none.db'}")
-    with pytest.raises(SchemaMismatch, match=r"no schema yet.*python -m jobs migrate"):
-        await check_schema(database)
-    await database.close()
+    (tmp_path / "empty.db").touch()
+    for name in ("none.db", "no/such/folder.db", "empty.db"):
+        database = Database.open(f"sqlite:///{tmp_path / name}")
+        with pytest.raises(SchemaMismatch, match=r"no schema yet.*python -m jobs migrate"):
+            await check_schema(database)
+        await database.close()
+    assert not (tmp_path / "none.db").exists()

@@ -133,10 +133,12 @@ async def bob(house: House) -> Bob:
     """Bob has jobs, datasets, a file, an upload, money spent, and news."""
     line = b'{"prompt": "a", "completion": "b"}\n'
     await house.buckets.put(DATASETS, "bob/secret.jsonl", line)
-    imported = await house.commands.import_dataset(
+    imported = await house.commands.datasets.import_dataset(
         "bob", name="Secret", bucket=DATASETS, path="bob/secret.jsonl"
     )
-    upload = await house.commands.create_upload("bob", name="Secret too", file_name="f", size_bytes=len(line))
+    upload = await house.commands.datasets.create_upload(
+        "bob", name="Secret too", file_name="f", size_bytes=len(line)
+    )
     wish = TrainingWish(dataset_id=imported.id, preset_id="laptop", idempotency_key="bob's key")
     queued = await house.commands.create_job("bob", wish)
     done = await house.completed("bob")
