@@ -1,0 +1,49 @@
+"""What workers, commands and callbacks do to a stored job, for tests of the storage."""
+
+from datetime import timedelta
+
+from jobs.database import Database, jobs, saving
+from jobs.domain import moves
+from jobs.domain.job import Job
+from jobs.domain.moves import Move
+from jobs.domain.sighting import ClusterStatus, Report, ReportedArtifact
+from tests.domain.factories import HOUR, NOON, a_point, after
+
+NOW = after(100)
+ARTIFACT = ReportedArtifact("adapter.tar", 7, "0" * 64)
+COMPLETED = Report(
+    status=ClusterStatus.COMPLETED, points=(a_point(1), a_point(2)), finished_at=after(95), artifact=ARTIFACT
+)
+RUNNING = Report(status=ClusterStatus.RUNNING, progress=40.0, current_step=4, current_epoch=1)
+
+
+async def claim(database: Database, job: Job) -> Job:
+    """Claim a job that is not queued, in the name of a worker."""
+    async with database.begin() as tx:
+        due = await jobs.claim_due(
+            tx, limit=100, now=NOON + HOUR * 9, until=NOON + HOUR * 10, url_life=timedelta(days=1)
+        )
+    return next(found for found in due if found.id == job.id)
+
+
+async def save(database: Database, claimed: Job, move: Move, *, soon: float = 101) -> bool:
+    """Save the move, as a worker does."""
+    async with database.begin() as tx:
+        return await saving.save_if_claimed(tx, claimed, move, soon=after(soon))
+
+
+async def cancel(database: Database, job: Job) -> None:
+    """Cancel a job, as a command does."""
+    async with database.begin() as tx:
+        active = await jobs.lock_active(tx, job.id, job.user_id)
+        assert active is not None
+        await jobs.cancel(tx, moves.cancel(active, NOW))
+
+
+async def callback(database: Database, job: Job, report: Report, *, at: float = 100) -> bool:
+    """Store what a callback told, as a command does."""
+    async with database.begin() as tx:
+        row = await jobs.get(tx, job.id, job.user_id)
+        assert row is not None
+        told = moves.told_by(row, report, after(at))
+        return await jobs.tell(tx, told, look_at=after(at))
