@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from jobs import meters
 from jobs.domain.payload import read_status, read_submit
 from jobs.domain.sighting import (
     Denied,
@@ -126,6 +127,19 @@ class Cluster:
         headers: Mapping[str, str] | None = None,
     ) -> "_Answer":
         """One request and its answer, at most `most` bytes of it. Raises `_Silence`."""
+        with meters.cluster_call(path.partition("/")[0]) as call:
+            try:
+                answer = await self._exchange(method, path, most, body, headers or {})
+            except _Silence as silence:
+                if not silence.sent:
+                    call.unreached()
+                raise
+            call.answered(answer.status)
+            return answer
+
+    async def _exchange(
+        self, method: str, path: str, most: int, body: bytes | None, headers: Mapping[str, str]
+    ) -> "_Answer":
         try:
             async with (
                 asyncio.timeout(self._seconds),
@@ -133,7 +147,7 @@ class Cluster:
                     method,
                     URL(f"{self._base}/training/{path}", encoded=True),
                     data=body,
-                    headers={**self._headers, **(headers or {})},
+                    headers={**self._headers, **headers},
                     timeout=self._connecting,
                     allow_redirects=False,
                     auto_decompress=False,

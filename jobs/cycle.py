@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from jobs import meters
 from jobs.buckets import ARTIFACTS, Buckets, StorageError, artifact_path, open_buckets
 from jobs.buckets.interface import DAY, LONGEST_LIFETIME
 from jobs.callback_url import CallbackUrls
@@ -182,6 +183,7 @@ class Cycle:
             )
         except StorageError as exc:
             return NotNow(f"its dataset's address could not be signed: {exc}", answered=False)
+        meters.SUBMITS.labels("again" if job.submitted_at else "first").inc()
         return await self._cluster.submit(job.id, encode_body(body))
 
     async def _with_artifact(self, job: Job, report: Report) -> Sighting:
@@ -233,6 +235,7 @@ class Cycle:
                         "job moved", job=str(job.id), status=move.job.status.value, was=job.status.value
                     )
                 continue
+            meters.LOST_CLAIMS.inc()
             logger.info("somebody else has the job now", job=str(job.id))
             if isinstance(answer.sighting, Accepted):  # overtaken, but what was learnt is a fact
                 await jobs.store_external_id(tx, job.id, answer.sighting.external_job_id, at)

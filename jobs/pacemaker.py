@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 import structlog
 
+from jobs import meters
 from jobs.domain.errors import PipelineError
 
 _PATIENCE = timedelta(seconds=6)  # for the last pass; the whole worker has ten seconds to end
@@ -119,13 +120,17 @@ class Pacemaker:
         """A pass is a task of its own, so that a cancellation that escapes from it does not end the timer."""
         self._pass = asyncio.create_task(self._cycle.run())
         await asyncio.wait({self._pass})
+        how = "failed"
         if self._pass.cancelled():
+            how = "cut"
             if not self._stopping:
                 logger.error("a pass was cancelled from within")
         elif (error := self._pass.exception()) is None:
-            return self._pass.result()
+            how = "done"
         elif isinstance(error, PipelineError):
+            how = "gave_up"
             logger.warning("a pass gave up", error=str(error))
         else:
             logger.error("a pass failed", exc_info=error)
-        return None
+        meters.PASSES.labels(how).inc()
+        return self._pass.result() if how == "done" else None

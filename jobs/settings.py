@@ -47,6 +47,8 @@ class Settings:
     cluster_timeout: timedelta  #: of one whole call
     max_dataset_bytes: int
     gpu_catalog: tuple[GpuType, ...]
+    worker_metrics_host: str
+    worker_metrics_port: int | None  #: None: a worker gives out no numbers
     log_format: str  #: `console` or `json`
     pacing: Pacing
     environ: Mapping[str, str] = field(repr=False)  #: where the storage finds its AWS_* variables
@@ -79,6 +81,8 @@ class Settings:
             cluster_timeout=read.seconds("CLUSTER_TIMEOUT_SECONDS", 10, 0.05),
             max_dataset_bytes=read.whole("MAX_DATASET_BYTES", 1024 * MIB, 1, 5 * 1024 * MIB),
             gpu_catalog=read.catalog("GPU_CATALOG"),
+            worker_metrics_host=read.text("WORKER_METRICS_HOST", "127.0.0.1"),
+            worker_metrics_port=read.optional_whole("WORKER_METRICS_PORT", 1, 65_535),
             log_format=read.word(
                 "LOG_FORMAT", "console" if sys.stderr.isatty() else "json", ("console", "json")
             ),
@@ -197,6 +201,9 @@ class _Reader:
         if value.isascii() and value.isdigit() and least <= int(value) <= most:
             return int(value)
         raise SettingsError(f"{name} is {value!r}; it must be a whole number from {least} to {most}.")
+
+    def optional_whole(self, name: str, least: int, most: int) -> int | None:
+        return self.whole(name, least, least, most) if name in self.given else None
 
     def seconds(self, name: str, default: float, least: float) -> timedelta:
         value = self.text(name, str(default))

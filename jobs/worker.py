@@ -25,6 +25,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from jobs import meters
 from jobs.bell import RING, cancel, connect, from_json, to_json
 from jobs.cycle import open_cycle
 from jobs.domain.errors import PipelineError
@@ -49,7 +50,8 @@ def run_worker(settings: Settings, opening: Opening = open_cycle) -> int:
     """
     configure_logging(settings.log_format)
     try:
-        asyncio.run(_until_told(settings, opening))
+        with meters.given_out(settings):
+            asyncio.run(_until_told(settings, opening))
     except PipelineError as exc:
         print(f"worker: {exc}", file=sys.stderr)
         return 1
@@ -155,6 +157,7 @@ async def _start(ctx: dict[Any, Any]) -> None:
     try:
         settings = Settings.from_env(os.environ)
         configure_logging(settings.log_format)
+        life.enter_context(meters.given_out(settings))
         cycle = await life.enter_async_context(open_cycle(settings))
     except PipelineError as exc:
         raise SystemExit(f"worker: {exc}") from exc

@@ -82,7 +82,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app = Starlette(
         routes=[
             Route(GRAPHQL, endpoint),
-            callback_route(commands, clock=_now),
+            callback_route(commands, clock=_now, meters=meters),
             *health_routes(database, meters),
             *pages.routes(),
             *(file_routes(buckets, clock=_now) if isinstance(buckets, LocalBuckets) else []),

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from jobs.commands import CallbackOutcome, Commands
 from jobs.domain.payload import read_json, read_report
 from server.bodies import read_body
+from server.health import Meters
 from server.replies import Refused, refusal
 
 PATH = "/callbacks/training/{job_id}"
@@ -21,7 +22,7 @@ MAX_BODY = 64 * 1024
 MAX_POINTS = 500
 
 
-def callback_route(commands: Commands, *, clock: Callable[[], datetime]) -> Route:
+def callback_route(commands: Commands, *, clock: Callable[[], datetime], meters: Meters) -> Route:
     """`POST` of a status document or `{"points": […]}`.
 
     202 when it is taken, 410 when the job has ended and its trainer should stop, 404 for a wrong token and an unknown job
@@ -32,6 +33,7 @@ def callback_route(commands: Commands, *, clock: Callable[[], datetime]) -> Rout
         try:
             return await _take(request, commands, clock())
         except Refused as exc:
+            meters.callback_refused(exc.code)
             return refusal(request.url.path, exc.status, exc.code, exc.message, exc.headers)
 
     return Route(PATH, answer, methods=["POST"], name="callback")

@@ -46,6 +46,12 @@ class Meters:
             buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
             registry=self.registry,
         )
+        self._callback_rejects = Counter(
+            "lora_pipeline_callback_rejects",
+            "Trainers' reports that were not taken, by reason; gone: the job had ended, as after each cancel.",
+            ["reason"],
+            registry=self.registry,
+        )
 
         # Looking a counter up by its labels takes longer than counting: routes, methods and statuses are few.
         self._known: dict[tuple[str, str, int], Callable[[float], None]] = {}
@@ -63,6 +69,10 @@ class Meters:
             self._known[key] = both
         self._known[key](seconds)
 
+    def callback_refused(self, code: str) -> None:
+        """Count one report of a trainer that was refused with this code of ours."""
+        self._callback_rejects.labels(code.lower()).inc()
+
 
 class Gauges:
     """Everybody's jobs in numbers, read from the database every few seconds at most."""
@@ -79,6 +89,11 @@ class Gauges:
         self._unreleased = Gauge(
             "lora_pipeline_unconfirmed_releases",
             "Jobs that have ended, of which the cluster has not yet confirmed that no GPU is held.",
+            registry=registry,
+        )
+        self._burning = Gauge(
+            "lora_pipeline_unconfirmed_releases_dollars_per_hour",
+            "What the GPUs of those jobs cost together, if all are held.",
             registry=registry,
         )
         self._up = Gauge(
@@ -105,6 +120,7 @@ class Gauges:
                 self._jobs.labels(status.value).set(count)
             self._overdue.set(found.overdue.total_seconds())
             self._unreleased.set(found.unreleased)
+            self._burning.set(float(found.burning))
 
 
 class Readiness:

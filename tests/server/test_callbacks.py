@@ -28,10 +28,15 @@ NOT_HERE = (404, {"error": "There is nothing at this address."})
 
 
 @pytest.fixture
-async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
+def meters() -> Meters:
+    return Meters()
+
+
+@pytest.fixture
+async def http(house: House, meters: Meters) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(
-        routes=[callback_route(house.commands, clock=lambda: datetime.now(UTC))],
-        middleware=[Middleware(Edge, meters=Meters())],
+        routes=[callback_route(house.commands, clock=lambda: datetime.now(UTC), meters=meters)],
+        middleware=[Middleware(Edge, meters=meters)],
         exception_handlers={HTTPException: http_exception},
     )
     async with listening(app) as url, httpx.AsyncClient(base_url=url) as client:
@@ -190,3 +195,24 @@ async def test_a_report_that_comes_again_changes_nothing(house: House, http: htt
     for _ in range(20):
         assert (await http.post(address(house, job), json={"points": [point(130)]})).status_code == 202
     assert await steps(house, job) == [120, 130]
+
+
+async def test_reports_that_are_not_taken_are_counted_by_reason(
+    house: House, http: httpx.AsyncClient, meters: Meters
+) -> None:
+    running, ended = await house.running(), await house.cancelled()
+    for where, body in (
+        (address(house, running), b'{"points": []}'),
+        (address(house, running), b"no JSON"),
+        (address(house, ended), b"{}"),
+        (f"/callbacks/training/{running.id}?token=wrong", b"{}"),
+        (f"/callbacks/training/{uuid4()}?token=wrong", b"{}"),
+    ):
+        await http.post(where, content=body)
+    counted = {
+        sample.labels["reason"]: sample.value
+        for metric in meters.registry.collect()
+        for sample in metric.samples
+        if sample.name == "lora_pipeline_callback_rejects_total"
+    }
+    assert counted == {"bad_request": 1, "gone": 1, "not_found": 2}

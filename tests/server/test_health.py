@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from jobs.database import Database
 from jobs.database.figures import figures
 from server.health import Meters, Readiness, health_routes
-from tests.server.house import HOUR, NINE, House
+from tests.server.house import HOUR, NINE, TWO_A100, House
 from tests.server.web import SECRET, Site, settings_of, site
 
 
@@ -110,13 +110,15 @@ async def test_jobs_are_counted_without_knowing_whose_they_are(house: House) -> 
         await house.running("bob")
         await house.completed("cleo")
         await house.cancelled("ada", released=False)
+        await house.cancelled("bob", released=False)
         lines = (await http.get("/metrics")).text.splitlines()
     assert 'lora_pipeline_jobs{status="queued"} 1.0' in lines
     assert 'lora_pipeline_jobs{status="running"} 1.0' in lines
     assert 'lora_pipeline_jobs{status="completed"} 1.0' in lines
-    assert 'lora_pipeline_jobs{status="cancelled"} 1.0' in lines
+    assert 'lora_pipeline_jobs{status="cancelled"} 2.0' in lines
     assert 'lora_pipeline_jobs{status="failed"} 0.0' in lines
-    assert "lora_pipeline_unconfirmed_releases 1.0" in lines
+    assert "lora_pipeline_unconfirmed_releases 2.0" in lines
+    assert f"lora_pipeline_unconfirmed_releases_dollars_per_hour {2 * TWO_A100.hourly_rate:.1f}" in lines
     assert "lora_pipeline_database_up 1.0" in lines
     async with house.api.read() as tx:
         assert (await figures(tx, NINE + 500 * HOUR)).overdue > 490 * HOUR

@@ -1,0 +1,86 @@
+"""What a worker counts, for Prometheus: one registry a process, given out on WORKER_METRICS_PORT where that is set.
+
+The numbers are of this process alone and begin at nothing with it; what is true of all jobs stands in the API's /metrics.
+"""
+
+import contextlib
+import errno
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+
+from jobs.settings import Settings, SettingsError
+
+REGISTRY = CollectorRegistry()
+
+SUBMITS = Counter(
+    "lora_pipeline_submit_attempts",
+    "Submissions sent to the cluster: a job's first, or one sent again because its outcome is not known.",
+    ["which"],
+    registry=REGISTRY,
+)
+LOST_CLAIMS = Counter(
+    "lora_pipeline_lost_claims",
+    "Answers that were dropped because somebody else has the job by now: another worker, or a cancel.",
+    registry=REGISTRY,
+)
+PASSES = Counter(
+    "lora_pipeline_passes",
+    "Passes that ended, by how: done, gave_up (the database was away), failed (a bug), cut (the worker ended).",
+    ["how"],
+    registry=REGISTRY,
+)
+_CALLS = Histogram(
+    "lora_pipeline_cluster_call_seconds",
+    "How long a call to the cluster took, by verb and outcome: 2xx to 5xx, unanswered, unreached.",
+    ["verb", "outcome"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30),
+    registry=REGISTRY,
+)
+for _which in ("first", "again"):
+    SUBMITS.labels(_which)
+
+
+class Call:
+    """One call to the cluster; `outcome` is what is known of it so far."""
+
+    outcome = "unanswered"
+
+    def answered(self, status: int) -> None:
+        """Its status line came."""
+        self.outcome = f"{status // 100}xx"
+
+    def unreached(self) -> None:
+        """It has certainly not left us."""
+        self.outcome = "unreached"
+
+
+@contextlib.contextmanager
+def cluster_call(verb: str) -> Iterator[Call]:
+    """Time what the block does as one call of `verb`: submit, status or cancel."""
+    call, began = Call(), time.perf_counter()
+    try:
+        yield call
+    finally:
+        _CALLS.labels(verb, call.outcome).observe(time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def given_out(settings: Settings) -> Iterator[None]:
+    """Answer Prometheus while the block lasts, if `settings` say where. Raises `SettingsError` for a port that is taken."""
+    if settings.worker_metrics_port is None:
+        yield
+        return
+    host, port = settings.worker_metrics_host, settings.worker_metrics_port
+    try:
+        server, thread = start_http_server(port, host, REGISTRY)
+    except OSError as exc:
+        why = "the port is taken" if exc.errno == errno.EADDRINUSE else exc.strerror
+        raise SettingsError(f"WORKER_METRICS_PORT: {host}:{port} cannot be listened on: {why}.") from exc
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
