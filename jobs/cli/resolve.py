@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from jobs.database import Database, jobs, saving
+from jobs.database.migrate import check_schema
 from jobs.domain import resolution
 from jobs.domain.errors import UnknownJob
 from jobs.domain.job import Job
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 async def _resolve(url: str, options: argparse.Namespace) -> Job:
     database = Database.open(url, pool_size=1)
     try:
+        await check_schema(database)
         at = await database.now()
         async with database.begin() as tx:
             seen = await jobs.find(tx, options.job)

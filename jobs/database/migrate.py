@@ -8,6 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import ProgrammingError
 
 from jobs.database import security
 from jobs.database.engine import Database, SchemaMismatch, sqlite_file
@@ -50,8 +51,13 @@ async def check_schema(database: Database) -> None:
     if file is not None and not file.exists():
         version = None  # looking would make it
     else:
-        async with database.read() as tx:
-            version = await tx.run_sync(version_of)
+        try:
+            async with database.read() as tx:
+                version = await tx.run_sync(version_of)
+        except ProgrammingError as exc:
+            raise SchemaMismatch(
+                f"This login may not read the schema's version: grant it {security.API} or {security.SERVICE}."
+            ) from exc
     if version != (newest := newest_version()):
         found = f"schema version {version}" if version else "no schema yet"
         raise SchemaMismatch(

@@ -44,6 +44,16 @@ async def test_three_that_migrate_at_once_make_one_schema(
     await database.close()
 
 
+async def test_a_login_that_may_see_nothing_is_told_what_it_lacks(postgres_server: PostgresServer) -> None:
+    url = postgres_server.fresh_database()
+    await migrate(url)
+    stranger = Database.open(url.replace("postgres@", f"{postgres_server.login_role('stranger')}@"))
+    with pytest.raises(SchemaMismatch, match="grant it lora_pipeline_api or lora_pipeline_service"):
+        await check_schema(stranger)
+    await stranger.close()
+    postgres_server.drop_database(url)
+
+
 async def test_another_version_is_refused_by_name(database: Database, database_url: str) -> None:
     async with database.begin() as tx:
         await tx.execute(text("UPDATE alembic_version SET version_num = 'from the future'"))
