@@ -78,7 +78,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def read(self, user_id: str | None = None) -> AsyncIterator[Transaction]:
-        """As `begin`, but nothing can be written."""
+        """As `begin`, but only to read: Postgres refuses to write in it."""
         async with self._transaction(user_id, write=False) as tx:
             yield tx
 
@@ -181,9 +181,18 @@ def _as_it_is(text_: str) -> str:
 
 
 def _is_outage(exc: DBAPIError) -> bool:
-    """By SQLSTATE: 08 and 57P, the server's going away; 53 and 25006, full or read-only; 28 and 3D, it lets us not in."""
+    """By SQLSTATE: the server goes away (08, 57P), is full (53) or read-only (25006), or has undone us for another (40).
+
+    By SQLite's name: its file is none, or broken.
+    """
     state = getattr(exc.orig, "sqlstate", None) or ""
-    return state[:2] in {"08", "28", "3D", "53"} or state[:3] == "57P" or state in {"57014", "55P03", "25006"}
+    broken = getattr(exc.orig, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+    return (
+        broken
+        or state[:2] in {"08", "40", "53"}
+        or state[:3] == "57P"
+        or state in {"57014", "55P03", "25006"}
+    )
 
 
 def _first_line(exc: BaseException) -> str:
