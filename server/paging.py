@@ -7,7 +7,7 @@ refused, so that no one pages on in a list that was never theirs or never so fil
 import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -51,9 +51,21 @@ class PageInfo:
     """Where a page ends."""
 
     has_next_page: bool = strawberry.field(description="Whether there is more after this page.")
+    has_previous_page: bool = strawberry.field(description="Whether `after` was given.")
+    start_cursor: str | None = strawberry.field(
+        description="Where the first of this page stands; null on an empty page."
+    )
     end_cursor: str | None = strawberry.field(
         description="Where this page ends, for `after`; null on an empty page."
     )
+
+
+@strawberry.type(description="One of a list, and where it stands in it.")
+class Edge(Generic[Item]):
+    """What Relay's clients ask for instead of `nodes`."""
+
+    cursor: str = strawberry.field(description="Where it stands, for `after`.")
+    node: Item = strawberry.field(description="The one that stands there.")
 
 
 @strawberry.type(description="One page of a list, newest first.")
@@ -61,8 +73,16 @@ class Connection(Generic[Item]):
     """One page; how many there are in all is counted only when asked for."""
 
     count: strawberry.Private[Callable[[Transaction], Awaitable[int]]]
+    cursors: strawberry.Private[Callable[[], Iterable[str]]]
     nodes: list[Item] = strawberry.field(description="This page, newest first.")
     page_info: PageInfo = strawberry.field(description="Where this page ends.")
+
+    @strawberry.field(description="The same page, each with where it stands; `nodes` says it shorter.")
+    def edges(self) -> list[Edge[Item]]:
+        """As Relay's cursor connections have it."""
+        return [
+            Edge(cursor=cursor, node=node) for cursor, node in zip(self.cursors(), self.nodes, strict=True)
+        ]
 
     @strawberry.field(description="How many there are on all pages together.")
     async def total_count(self, info: Info) -> int:
@@ -81,15 +101,30 @@ class Page:
         self.limit = first + 1  #: one more than is shown tells whether there is a next page
         self.after = None if after is None or after is strawberry.UNSET else self._position(after)
 
-    def cut(self, rows: Sequence[Row]) -> tuple[Sequence[Row], PageInfo]:
-        """Of up to `limit` rows those to show, and where they end."""
+    def connection(
+        self,
+        rows: Sequence[Row],
+        node: Callable[[Row], Item],
+        count: Callable[[Transaction], Awaitable[int]],
+    ) -> Connection[Item]:
+        """Of up to `limit` rows those to show, each made a `node`, and where they end."""
         shown = rows[: self._first]
-        end = self._cursor(shown[-1].created_at, shown[-1].id) if shown else None
-        return shown, PageInfo(has_next_page=len(rows) > self._first, end_cursor=end)
+        page_info = PageInfo(
+            has_next_page=len(rows) > self._first,
+            has_previous_page=self.after is not None,
+            start_cursor=self._cursor(shown[0]) if shown else None,
+            end_cursor=self._cursor(shown[-1]) if shown else None,
+        )
+        return Connection(
+            nodes=[node(row) for row in shown],
+            page_info=page_info,
+            count=count,
+            cursors=lambda: map(self._cursor, shown),
+        )
 
-    def _cursor(self, created_at: datetime, row_id: UUID) -> str:
-        micros = (created_at - _EPOCH) // timedelta(microseconds=1)
-        return self._sealed(micros.to_bytes(8, "big", signed=True) + row_id.bytes)
+    def _cursor(self, row: Listed) -> str:
+        micros = (row.created_at - _EPOCH) // timedelta(microseconds=1)
+        return self._sealed(micros.to_bytes(8, "big", signed=True) + row.id.bytes)
 
     def _position(self, cursor: str) -> Position:
         try:

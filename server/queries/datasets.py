@@ -17,6 +17,5 @@ async def datasets(info: Info, first: First = 20, after: After = strawberry.UNSE
     page = Page(info.context, "datasets", first, after)
     async with info.context.database.read(user_id) as tx:
         rows = await table.page(tx, user_id, limit=page.limit, after=page.after)
-    shown, page_info = page.cut(rows)
     count = partial(table.count, user_id=user_id)
-    return Connection(nodes=[Dataset.of(row) for row in shown], page_info=page_info, count=count)
+    return page.connection(rows, Dataset.of, count)

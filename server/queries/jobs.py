@@ -46,6 +46,5 @@ async def jobs(
         rows = await table.page(
             tx, user_id, limit=page.limit, after=page.after, statuses=statuses, search=words
         )
-    shown, page_info = page.cut(rows)
     count = partial(table.count, user_id=user_id, statuses=statuses, search=words)
-    return Connection(nodes=[Job.of(row) for row in shown], page_info=page_info, count=count)
+    return page.connection(rows, Job.of, count)

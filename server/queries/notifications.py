@@ -22,6 +22,5 @@ async def notifications(
     page = Page(info.context, "notifications", first, after, *(["unread"] if unread_only else []))
     async with info.context.database.read(user_id) as tx:
         rows = await table.page(tx, user_id, limit=page.limit, after=page.after, unread_only=unread_only)
-    shown, page_info = page.cut(rows)
     count = partial(table.count, user_id=user_id, unread_only=unread_only)
-    return Connection(nodes=[Notification.of(row) for row in shown], page_info=page_info, count=count)
+    return page.connection(rows, Notification.of, count)

@@ -159,3 +159,22 @@ async def test_unread_notifications_are_counted_and_paged_by_themselves(house: H
     assert unread["totalCount"] == 1
     assert unread["nodes"][0]["id"] != newest
     assert (await house.data(NOTIFICATIONS))["notifications"]["totalCount"] == 2
+
+
+async def test_relays_way_to_ask_gives_the_same_page(house: House) -> None:
+    for _ in range(3):
+        await house.completed()
+    for name in LISTS:
+        asked = f"""query($first: Int! = 2, $after: String) {{ {name}(first: $first, after: $after) {{
+          nodes {{ id }} edges {{ cursor node {{ id }} }}
+          pageInfo {{ startCursor endCursor hasNextPage hasPreviousPage }} }} }}"""
+        first = (await house.data(asked))[name]
+        cursors = [edge["cursor"] for edge in first["edges"]]
+        assert [edge["node"] for edge in first["edges"]] == first["nodes"]
+        assert [first["pageInfo"][end] for end in ("startCursor", "endCursor")] == [cursors[0], cursors[-1]]
+        assert (first["pageInfo"]["hasPreviousPage"], first["pageInfo"]["hasNextPage"]) == (False, True)
+        second = (await house.data(asked, first=1, after=cursors[0]))[name]
+        assert second["nodes"] == first["nodes"][1:]
+        assert second["pageInfo"]["hasPreviousPage"]
+    empty = (await house.data(asked, "bob"))[name]
+    assert (empty["edges"], empty["pageInfo"]["startCursor"]) == ([], None)
