@@ -1,5 +1,6 @@
 """What every resolver is given: who asks, and the few things an answer is made from."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -7,14 +8,14 @@ import strawberry
 
 from jobs.buckets import Buckets
 from jobs.commands import Commands
-from jobs.database import Database
+from jobs.database import Database, Snapshot, Transaction
 from jobs.settings import Settings
 from server.loaders import Loaders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One request of one user. Resolvers run side by side, so each opens its own short transaction."""
+    """One request of one user. Resolvers run side by side; what they read is of one instant, `read` gives turns at it."""
 
     user_id: str
     database: Database
@@ -23,11 +24,21 @@ class Context:
     settings: Settings
     request_id: str
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    snapshot: Snapshot = field(init=False, repr=False)
     loaders: Loaders = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """The loaders remember what they loaded, so they live as long as the request."""
-        object.__setattr__(self, "loaders", Loaders(self.database, self.user_id))
+        object.__setattr__(self, "snapshot", Snapshot(self.database, self.user_id))
+        object.__setattr__(self, "loaders", Loaders(self.snapshot.read, self.user_id))
+
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        """The request's read transaction, for as long as the block runs. Keep other transactions out of the block."""
+        return self.snapshot.read()
+
+    async def close(self) -> None:
+        """The answer is made: give the connection back."""
+        await self.snapshot.close()
 
 
 Info = strawberry.Info[Context, None]

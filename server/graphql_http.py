@@ -27,6 +27,7 @@ from server.documents import BadDocument, Documents, Operation
 from server.errors import told
 from server.media import Media, answer_type, is_json, prefers_html
 from server.middleware import request_id_of
+from server.quotas import Quota
 from server.replies import GRAPHQL, RETRY_SOON, Refused, refusal
 
 MAX_BODY = 100 * 1024
@@ -62,14 +63,16 @@ class GraphQLEndpoint:
         new_context: NewContext,
         page: Callable[[Request], Awaitable[Response]],
         *,
+        quota: Quota,
         seconds: float = SECONDS,
     ) -> None:
-        """`page` answers a browser that comes to look; `seconds` is the longest that an execution may take."""
+        """`page` answers a browser that comes to look; `quota` is each user's; an execution may take `seconds`."""
         self._schema = schema
         self._documents = Documents(schema._schema)
         self._authenticator = authenticator
         self._new_context = new_context
         self._page = page
+        self._quota = quota
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -139,6 +142,8 @@ class GraphQLEndpoint:
             return await result if isawaitable(result) else result
         except RecursionError:
             return ExecutionResult(None, [GraphQLError("A value is nested too deeply.")])
+        finally:
+            await context.close()
 
 
 def _outcome(result: ExecutionResult, request_id: str) -> tuple[int, dict[str, Any]]:

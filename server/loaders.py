@@ -3,29 +3,31 @@
 from __future__ import annotations  # `loader` is made anew for each request: its types need not be worked out
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 from uuid import UUID
 
 from strawberry.dataloader import DataLoader
 
-from jobs.database import Database, Transaction, artifacts, costs, datasets, jobs
+from jobs.database import Transaction, artifacts, costs, datasets, jobs
 from jobs.domain.dataset import Dataset
 from jobs.domain.job import Job
 from jobs.domain.records import Artifact, CostRecord
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
-_Read = Callable[[Transaction, list[Key]], Awaitable[Mapping[Key, Value]]]
+_Reading = Callable[[], AbstractAsyncContextManager[Transaction]]
+_Find = Callable[[Transaction, list[Key]], Awaitable[Mapping[Key, Value]]]
 
 
 class Loaders:
     """One user's loaders for one request. Each gives None for what is not there, or not the user's."""
 
-    def __init__(self, database: Database, user_id: str) -> None:
-        def loader(read: _Read[Key, Value]) -> DataLoader[Key, Value | None]:
+    def __init__(self, read: _Reading, user_id: str) -> None:
+        def loader(find: _Find[Key, Value]) -> DataLoader[Key, Value | None]:
             async def load(keys: list[Key]) -> list[Value | None]:
-                async with database.read(user_id) as tx:
-                    found = await read(tx, keys)
+                async with read() as tx:
+                    found = await find(tx, keys)
                 return [found.get(key) for key in keys]
 
             return DataLoader(load_fn=load)

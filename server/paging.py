@@ -87,7 +87,7 @@ class Connection(Generic[Item]):
     @strawberry.field(description="How many there are on all pages together.")
     async def total_count(self, info: Info) -> int:
         """One statement more, where it is asked for."""
-        async with info.context.database.read(info.context.user_id) as tx:
+        async with info.context.read() as tx:
             return await self.count(tx)
 
 

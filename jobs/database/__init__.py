@@ -9,6 +9,7 @@ from jobs.database.engine import (
     SchemaMismatch,
     Transaction,
 )
+from jobs.database.snapshot import Snapshot
 
 __all__ = [
     "Database",
@@ -17,5 +18,6 @@ __all__ = [
     "Position",
     "RowRefused",
     "SchemaMismatch",
+    "Snapshot",
     "Transaction",
 ]

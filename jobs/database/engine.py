@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from jobs.domain.errors import PipelineError
 
@@ -53,6 +54,7 @@ class Database:
         )
         # SQLite has one writer at a time; waiting here is cheaper than in its busy loop.
         self._writer = asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
+        self._shared = asyncio.Semaphore(max(1, cast("QueuePool", engine.pool).size() - 1))
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10) -> "Database":
@@ -82,6 +84,12 @@ class Database:
         async with self._transaction(user_id, write=False) as tx:
             yield tx
 
+    @contextlib.asynccontextmanager
+    async def shared_read(self, user_id: str) -> AsyncIterator[Transaction]:
+        """As `read`, for `Snapshot`: these leave a connection to those of its readers who also need another transaction."""
+        async with self._shared, self._transaction(user_id, write=False) as tx:
+            yield tx
+
     async def now(self) -> datetime:
         """The database's clock: the one clock by which claims, waits and money are counted."""
         if self.dialect == "sqlite":
@@ -96,27 +104,35 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _transaction(self, user_id: str | None, *, write: bool) -> AsyncIterator[Transaction]:
-        try:
+        with errors_told_apart():
             async with self.engine.connect() as connection:
-                if self.dialect == "postgresql":
-                    await connection.execution_options(postgresql_readonly=not write)
-                else:
+                if self.dialect == "sqlite":
                     await connection.execution_options(immediate=write)
+                elif not write:
+                    await connection.execution_options(**_ONE_INSTANT)
                 async with connection.begin():
                     if user_id is not None and self.dialect == "postgresql":
                         claims = msgspec.json.encode({"sub": user_id}).decode()
                         await connection.execute(_SET_CLAIMS, {"claims": claims})
                     yield connection
-        except (OperationalError, InterfaceError, PoolTimeout, OSError) as exc:
+
+
+@contextlib.contextmanager
+def errors_told_apart() -> Iterator[None]:
+    """Raise `DatabaseUnavailable` or `RowRefused` for what the drivers raise in the block, where it is one of them."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout, OSError) as exc:
+        raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
+    except IntegrityError as exc:
+        raise RowRefused(_first_line(exc)) from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated or _is_outage(exc):
             raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
-        except IntegrityError as exc:
-            raise RowRefused(_first_line(exc)) from exc
-        except DBAPIError as exc:
-            if exc.connection_invalidated or _is_outage(exc):
-                raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
-            raise
+        raise
 
 
+_ONE_INSTANT = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
 _SET_CLAIMS = text("SELECT set_config('request.jwt.claims', :claims, true)")
 
 

@@ -19,6 +19,6 @@ async def dataset(
     wanted = uuid_of(dataset_id)
     if wanted is None:
         return None
-    async with info.context.database.read(info.context.user_id) as tx:
+    async with info.context.read() as tx:
         found = await datasets.get(tx, wanted, info.context.user_id)
     return Dataset.of(found) if found else None

@@ -15,7 +15,7 @@ async def datasets(info: Info, first: First = 20, after: After = strawberry.UNSE
     """One statement a page, and one more for `totalCount`."""
     user_id = info.context.user_id
     page = Page(info.context, "datasets", first, after)
-    async with info.context.database.read(user_id) as tx:
+    async with info.context.read() as tx:
         rows = await table.page(tx, user_id, limit=page.limit, after=page.after)
     count = partial(table.count, user_id=user_id)
     return page.connection(rows, Dataset.of, count)

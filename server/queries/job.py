@@ -18,6 +18,6 @@ async def job(
     wanted = uuid_of(job_id)
     if wanted is None:
         return None
-    async with info.context.database.read(info.context.user_id) as tx:
+    async with info.context.read() as tx:
         found = await jobs.get(tx, wanted, info.context.user_id)
     return Job.of(found) if found else None

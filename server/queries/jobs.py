@@ -42,7 +42,7 @@ async def jobs(
     if len(words) > LONGEST_SEARCH:
         raise BadInput(f"`search` must have at most {LONGEST_SEARCH} characters.")
     page = Page(info.context, "jobs", first, after, *statuses, *([f"search {words}"] if words else ()))
-    async with info.context.database.read(user_id) as tx:
+    async with info.context.read() as tx:
         rows = await table.page(
             tx, user_id, limit=page.limit, after=page.after, statuses=statuses, search=words
         )

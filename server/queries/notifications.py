@@ -20,7 +20,7 @@ async def notifications(
     """One statement a page, and one more for `totalCount`."""
     user_id = info.context.user_id
     page = Page(info.context, "notifications", first, after, *(["unread"] if unread_only else []))
-    async with info.context.database.read(user_id) as tx:
+    async with info.context.read() as tx:
         rows = await table.page(tx, user_id, limit=page.limit, after=page.after, unread_only=unread_only)
     count = partial(table.count, user_id=user_id, unread_only=unread_only)
     return page.connection(rows, Notification.of, count)

@@ -131,7 +131,7 @@ class Job(Node):
         last = within("last", last, MOST_POINTS)
         most = within("maxPoints", max_points, MOST_POINTS) if isinstance(max_points, int) else None
         beyond = after_step if isinstance(after_step, int) else None
-        async with info.context.database.read(info.context.user_id) as tx:
+        async with info.context.read() as tx:
             if most is not None:
                 first = from_step if isinstance(from_step, int) else None
                 final = to_step if isinstance(to_step, int) else None

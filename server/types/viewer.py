@@ -42,13 +42,13 @@ class Viewer:
     @strawberry.field(description="How many notifications are unread.")
     async def unread_notifications(self, info: Info) -> int:
         """One statement."""
-        async with info.context.database.read(info.context.user_id) as tx:
+        async with info.context.read() as tx:
             return await notifications.count(tx, info.context.user_id, unread_only=True)
 
     @strawberry.field(description="What the user's jobs cost now, and have cost this month.")
     async def spending(self, info: Info) -> Spending:
         """Two statements."""
         today = info.context.asked_at.astimezone(UTC).date()
-        async with info.context.database.read(info.context.user_id) as tx:
+        async with info.context.read() as tx:
             known = await books.spending(tx, info.context.user_id, since=today.replace(day=1))
         return Spending.of(known)

@@ -82,7 +82,10 @@ class House:
             request_id="r-42",
             asked_at=at,
         )
-        result = await schema.execute(document, variable_values=variables, context_value=context)
+        try:
+            result = await schema.execute(document, variable_values=variables, context_value=context)
+        finally:
+            await context.close()
         executed = not isinstance(result, PreExecutionError)
         if result.errors:
             result.errors = [told(error, context.request_id, executed=executed) for error in result.errors]

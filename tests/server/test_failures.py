@@ -26,6 +26,7 @@ from server.context import Context
 from server.graphql_http import GraphQLEndpoint
 from server.health import Meters
 from server.middleware import Edge
+from server.quotas import Quota
 from tests.server.web import MODERN, settings_of, token
 
 SECONDS = 0.3
@@ -99,6 +100,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         Authenticator(settings_of(tmp_path)),
         lambda _, request_id: cast("Context", _Context(request_id)),
         page,
+        quota=Quota(per_minute=10_000, at_once=10),
         seconds=SECONDS,
     )
     app = Starlette(
@@ -114,6 +116,9 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 class _Context:
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
+
+    async def close(self) -> None:
+        pass
 
 
 @contextmanager
