@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from jobs.buckets import DATASETS, LocalBuckets
+from jobs.buckets import DATASETS, Buckets, LocalBuckets
 from jobs.callback_url import CallbackUrls
 from jobs.cluster import open_cluster
 from jobs.commands import Commands
@@ -69,7 +69,7 @@ class House:
     """One database, one storage, one clock, one cluster, and as many workers as asked for."""
 
     database: Database
-    buckets: LocalBuckets
+    buckets: Buckets
     clock: Clock
     rings: Rings
     cluster: ScriptedCluster
@@ -135,7 +135,7 @@ class House:
 @contextlib.asynccontextmanager
 async def furnished(
     database: Database,
-    storage: Path,
+    storage: Path | Buckets,
     *,
     clock: Clock | None = None,
     dedupes: bool = True,
@@ -143,10 +143,13 @@ async def furnished(
     timeout: float = 0.3,
     **pacing: Any,
 ) -> AsyncIterator[House]:
-    """A house round `database`, its files in `storage`; `timeout` of a call in seconds, `pacing` as `Pacing` takes it."""
+    """A house round `database`, its files in `storage`, a folder or buckets; `timeout` of a call in seconds.
+
+    `pacing` is as `Pacing` takes it.
+    """
     clock, rings = clock or Clock(), Rings()
     paced = Pacing(dedupes=dedupes, **pacing)
-    buckets = LocalBuckets(storage, PUBLIC_URL, SECRET)
+    buckets = LocalBuckets(storage, PUBLIC_URL, SECRET) if isinstance(storage, Path) else storage
     urls = CallbackUrls(PUBLIC_URL, SECRET)
     commands = Commands(
         database,
