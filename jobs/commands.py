@@ -12,9 +12,9 @@ from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from jobs.buckets import (
-    Buckets,
-)
+import structlog
+
+from jobs.buckets import Buckets
 from jobs.callback_url import CallbackUrls
 from jobs.database import Database, Now, costs, datasets, jobs, metrics, notifications
 from jobs.dataset_commands import DatasetCommands
@@ -38,6 +38,8 @@ from jobs.domain.training import TrainingWish
 
 WAITING = "waiting for a worker"
 _CALM = timedelta(seconds=1)  #: between two looks at a job that callbacks ask for
+
+logger = structlog.get_logger(__name__)
 
 
 class Rings(Protocol):
@@ -108,6 +110,7 @@ class Commands:
             is_new = await jobs.insert_job(tx, job)
         if not is_new and (known := await self._made_before(user_id, wish)):
             return known
+        logger.info("job created", job=str(job.id))
         await self._bell.ring()
         return job
 
@@ -131,6 +134,7 @@ class Commands:
         if ended.status is not JobStatus.CANCELLED:
             raise JobFinished(ended.status)
         if job is not None:
+            logger.info("job cancelled", job=str(job_id), was=job.status.value)
             await self._bell.ring()
         return ended
 

@@ -124,7 +124,8 @@ class Cycle:
             await self._hands.acquire()
             # The claim has noted that this attempt may leave us. Until it does, what was known before counts.
             before = replace(job, submitted_at=None) if job.submitted_at == now else job
-            task = asyncio.create_task(self._follow(before, files.get(job.dataset_id), trusted_until))
+            following = self._follow(before, files.get(job.dataset_id), trusted_until)
+            task = asyncio.create_task(following, name=str(job.id))
             self._asking.add(task)
             task.add_done_callback(self._done)
             begun.add(task)
@@ -134,7 +135,7 @@ class Cycle:
         self._asking.discard(task)
         self._hands.release()
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a job could not be followed", exc_info=error)
+            logger.error("a job could not be followed", job=task.get_name(), exc_info=error)
 
     async def _follow(self, job: Job, dataset: Dataset | None, trusted_until: float) -> None:
         step = next_step(job, dedupes=self._pacing.dedupes)
