@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from graphql import build_schema, parse, validate
+
 from server.schema import schema
 
 ROOT = Path(__file__).parent.parent

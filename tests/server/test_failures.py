@@ -202,9 +202,8 @@ async def test_elsewhere_too_a_bug_is_a_500_and_an_outage_a_503(http: httpx.Asyn
 
 
 async def test_a_client_that_has_gone_is_no_error(http: httpx.AsyncClient) -> None:
-    with logged() as lines:
-        with pytest.raises(AssertionError):  # httpx's way to say that there was no answer
-            await http.get("/raises/gone")
+    with logged() as lines, pytest.raises(AssertionError):  # httpx's way to say that there was no answer
+        await http.get("/raises/gone")
     assert lines == []
 
 
