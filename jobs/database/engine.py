@@ -197,7 +197,8 @@ def _as_it_is(text_: str) -> str:
 
 
 def _is_outage(exc: DBAPIError) -> bool:
-    """By SQLSTATE: the server goes away (08, 57P), is full (53) or read-only (25006), or has undone us for another (40).
+    """By SQLSTATE: the server goes away (08, 57P), lets us not in (28, 3D), is full (53) or read-only (25006), or has
+    undone us for another (40).
 
     By SQLite's name: its file is none, or broken.
     """
@@ -205,7 +206,7 @@ def _is_outage(exc: DBAPIError) -> bool:
     broken = getattr(exc.orig, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
     return (
         broken
-        or state[:2] in {"08", "40", "53"}
+        or state[:2] in {"08", "28", "3D", "40", "53"}
         or state[:3] == "57P"
         or state in {"57014", "55P03", "25006"}
     )

@@ -292,6 +292,14 @@ async def test_a_server_that_is_not_there_is_an_outage() -> None:
     await database.close()
 
 
+async def test_a_server_that_lets_us_not_in_is_an_outage(postgres_server: PostgresServer) -> None:
+    for url in (postgres_server.url("there_is_none"), postgres_server.url(role="nobody_we_know")):
+        database = Database.open(url)
+        with pytest.raises(DatabaseUnavailable, match="does not exist"):
+            await database.now()
+        await database.close()
+
+
 async def test_a_lock_that_is_not_had_in_time_is_an_outage_and_no_pile_up(
     postgres_server: PostgresServer, postgres_template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
