@@ -46,6 +46,9 @@ class Settings:
     submit_limit: int  #: queued jobs taken per cycle and worker
     cluster_timeout: timedelta  #: of one whole call
     max_dataset_bytes: int
+    rate_limit_per_minute: int  #: GraphQL requests of one user, at one API process
+    concurrent_requests_per_user: int  #: the same, at once
+    callbacks_per_minute: int  #: reports of one job's trainer
     gpu_catalog: tuple[GpuType, ...]
     worker_metrics_host: str
     worker_metrics_port: int | None  #: None: a worker gives out no numbers
@@ -80,6 +83,9 @@ class Settings:
             submit_limit=read.whole("SUBMIT_LIMIT", 5, 1, 10_000),
             cluster_timeout=read.seconds("CLUSTER_TIMEOUT_SECONDS", 10, 0.05),
             max_dataset_bytes=read.whole("MAX_DATASET_BYTES", 1024 * MIB, 1, 5 * 1024 * MIB),
+            rate_limit_per_minute=read.whole("RATE_LIMIT_PER_MINUTE", 6_000, 1, 10**9),
+            concurrent_requests_per_user=read.whole("CONCURRENT_REQUESTS_PER_USER", 20, 1, 10_000),
+            callbacks_per_minute=read.whole("CALLBACKS_PER_MINUTE", 1_200, 1, 10**9),
             gpu_catalog=read.catalog("GPU_CATALOG"),
             worker_metrics_host=read.text("WORKER_METRICS_HOST", "127.0.0.1"),
             worker_metrics_port=read.optional_whole("WORKER_METRICS_PORT", 1, 65_535),

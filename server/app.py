@@ -19,13 +19,14 @@ from jobs.database import Database
 from jobs.database.migrate import check_schema
 from jobs.settings import Settings
 from server.auth import Authenticator
-from server.callbacks import callback_route
+from server.callbacks import AT_ONCE, WAITING, callback_route
 from server.context import Context
 from server.files import file_routes
 from server.graphql_http import GraphQLEndpoint
 from server.health import Meters, health_routes
 from server.middleware import Edge
 from server.pages import GRAPHIQL, Pages
+from server.quotas import Quota
 from server.replies import GRAPHQL, http_exception
 from server.schema import schema
 
@@ -68,7 +69,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
             request_id=request_id,
         )
 
-    endpoint = GraphQLEndpoint(schema, Authenticator(settings), new_context, pages.page(GRAPHIQL))
+    endpoint = GraphQLEndpoint(
+        schema,
+        Authenticator(settings),
+        new_context,
+        pages.page(GRAPHIQL),
+        quota=Quota(settings.rate_limit_per_minute, settings.concurrent_requests_per_user),
+    )
+    reports = Quota(settings.callbacks_per_minute, AT_ONCE, waiting=WAITING)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -82,7 +90,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app = Starlette(
         routes=[
             Route(GRAPHQL, endpoint),
-            callback_route(commands, clock=_now, meters=meters),
+            callback_route(commands, clock=_now, meters=meters, quota=reports),
             *health_routes(database, meters),
             *pages.routes(),
             *(file_routes(buckets, clock=_now) if isinstance(buckets, LocalBuckets) else []),

@@ -20,6 +20,7 @@ from jobs.domain.lifecycle import JobStatus
 from server.callbacks import callback_route
 from server.health import Meters
 from server.middleware import Edge
+from server.quotas import Quota
 from server.replies import http_exception
 from tests.server.house import House
 from tests.server.web import listening
@@ -35,7 +36,11 @@ def meters() -> Meters:
 @pytest.fixture
 async def http(house: House, meters: Meters) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(
-        routes=[callback_route(house.commands, clock=lambda: datetime.now(UTC), meters=meters)],
+        routes=[
+            callback_route(
+                house.commands, clock=lambda: datetime.now(UTC), meters=meters, quota=Quota(10_000, 4)
+            )
+        ],
         middleware=[Middleware(Edge, meters=meters)],
         exception_handlers={HTTPException: http_exception},
     )

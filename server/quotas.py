@@ -1,0 +1,127 @@
+"""How much one caller may ask of this process: so often a minute, and so much at once; everybody else is not to notice.
+
+A caller may use a minute's allowance in one burst; it comes back evenly. What is too much at once waits its turn for a
+while, unread. Each process counts for itself.
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from server.replies import Refused
+
+_MINUTE = 60.0
+_MANY = 10_000  # callers known at a time before idle ones are forgotten
+
+
+@dataclass(slots=True)
+class _Caller:
+    """`full_at` is when the whole allowance is there again; the later, the less is left."""
+
+    full_at: float
+    running: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+
+class Quota:
+    """The same limits for each caller."""
+
+    def __init__(
+        self,
+        per_minute: int,
+        at_once: int,
+        *,
+        waiting: int = 100,
+        patience: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`waiting` is how many may wait for a turn, `patience` for how many seconds."""
+        self._per_minute, self._at_once = per_minute, at_once
+        self._waiting, self._patience, self._clock = waiting, patience, clock
+        self._callers: dict[str, _Caller] = {}
+        self._forget_at = _MANY
+
+    def turn(self, who: str) -> "_Turn":
+        """One request of `who`, for as long as the `async with` block runs; it raises `Refused` (429, Retry-After)."""
+        return _Turn(self, who)
+
+    async def enter(self, who: str) -> _Caller:
+        """Count a request and wait for its turn; give what comes back to `leave`."""
+        caller = self._counted(who)
+        await self._admit(caller)
+        return caller
+
+    @staticmethod
+    def leave(caller: _Caller) -> None:
+        """The next who waits takes over; its place is free when there is none."""
+        while caller.waiting:
+            turn = caller.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        caller.running -= 1
+
+    def _counted(self, who: str) -> _Caller:
+        now = self._clock()
+        caller = self._callers.get(who)
+        if caller is None:
+            self._forget(now)
+            caller = self._callers[who] = _Caller(now)
+        full_at = max(caller.full_at, now) + _MINUTE / self._per_minute
+        if full_at - now > _MINUTE:
+            seconds = math.ceil(full_at - now - _MINUTE)
+            sentence = f"This is more than {self._per_minute:,} a minute. Go on in {seconds} s."
+            raise Refused(429, "RATE_LIMITED", sentence, {"Retry-After": str(seconds)})
+        caller.full_at = full_at
+        return caller
+
+    async def _admit(self, caller: _Caller) -> None:
+        if caller.running < self._at_once:
+            caller.running += 1
+            return
+        if len(caller.waiting) >= self._waiting:
+            raise self._crowded()
+        turn = asyncio.get_running_loop().create_future()
+        caller.waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._patience):
+                await turn
+        except (TimeoutError, asyncio.CancelledError) as exc:
+            if turn.done() and not turn.cancelled():  # its turn came in the same instant
+                self.leave(caller)
+            with contextlib.suppress(ValueError):
+                caller.waiting.remove(turn)
+            if isinstance(exc, TimeoutError):
+                raise self._crowded() from exc
+            raise
+
+    def _crowded(self) -> Refused:
+        sentence = f"More than {self._at_once} at once, and many waiting. Let some end first."
+        return Refused(429, "TOO_MANY_AT_ONCE", sentence, {"Retry-After": "1"})
+
+    def _forget(self, now: float) -> None:
+        """Keep only callers who are here or have used something up; looked at ever more rarely the more there are."""
+        if len(self._callers) >= self._forget_at:
+            self._callers = {
+                who: caller for who, caller in self._callers.items() if caller.running or caller.full_at > now
+            }
+            self._forget_at = max(_MANY, 2 * len(self._callers))
+
+
+class _Turn:
+    """`async with`, without what a generator costs on every request."""
+
+    __slots__ = ("_caller", "_quota", "_who")
+
+    def __init__(self, quota: Quota, who: str) -> None:
+        self._quota, self._who = quota, who
+
+    async def __aenter__(self) -> None:
+        self._caller = await self._quota.enter(self._who)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._quota.leave(self._caller)
