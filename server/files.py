@@ -6,6 +6,7 @@ The URL is the permission: no token is asked for, and nothing but method, path a
 from collections.abc import Callable
 from datetime import datetime
 
+import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -32,6 +33,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
+logger = structlog.get_logger(__name__)
+
 
 def file_routes(buckets: LocalBuckets, *, clock: Callable[[], datetime]) -> list[Route]:
     """GET, HEAD (both with ranges) and PUT of local objects by signed URL.
@@ -47,7 +50,9 @@ def file_routes(buckets: LocalBuckets, *, clock: Callable[[], datetime]) -> list
                 return await _take(request, buckets, grant)
             return await _give(buckets, grant)
         except StorageError as exc:
-            return JSONResponse({"error": str(exc)}, _STATUS[type(exc)], _HEADERS)
+            status = _STATUS[type(exc)]
+            logger.info("refused", status=status, why=type(exc).__name__)
+            return JSONResponse({"error": str(exc)}, status, _HEADERS)
         except ClientDisconnect:  # nobody is there to read it
             return Response(status_code=400)
 

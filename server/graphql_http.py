@@ -96,9 +96,10 @@ class GraphQLEndpoint:
             return await self._page(request)
         user_id = await self._authenticator.user_of(_values(scope, b"authorization"))
         media = answer_type(accept)
-        question = _from_url(scope["query_string"]) if by_get else await _from_body(request)
-        context = self._new_context(user_id, request_id_of(scope))
-        status, answer = await self._carry_out(question, context, by_get=by_get)
+        async with self._quota.turn(user_id):  # one that must wait, or is refused, is not read
+            question = _from_url(scope["query_string"]) if by_get else await _from_body(request)
+            context = self._new_context(user_id, request_id_of(scope))
+            status, answer = await self._carry_out(question, context, by_get=by_get)
         return _response(status, answer, media, _values(scope, b"if-none-match") if by_get else None)
 
     async def _carry_out(
@@ -112,9 +113,7 @@ class GraphQLEndpoint:
                 raise Refused(405, "METHOD_NOT_ALLOWED", "Mutations are asked by POST.", {"Allow": "POST"})
             self._documents.check_cost(operation, variables)
         except BadDocument as exc:
-            return 400, {
-                "errors": [told(error, context.request_id, executed=False).formatted for error in exc.errors]
-            }
+            return 400, _refused([told(error, context.request_id, executed=False) for error in exc.errors])
         try:
             async with asyncio.timeout(self._seconds):
                 result = await self._execute(operation, variables, context)
@@ -150,12 +149,19 @@ def _outcome(result: ExecutionResult, request_id: str) -> tuple[int, dict[str, A
     if not result.errors:
         return 200, {"data": result.data}
     errors = [told(error, request_id, executed=True) for error in result.errors[:_MOST_ERRORS]]
-    body: dict[str, Any] = {"errors": [error.formatted for error in errors]}
+    body = _refused(errors)
     if any((error.extensions or {}).get("code") == "UNAVAILABLE" for error in errors):
         return 503, body  # half an answer would be taken for a whole one
     if result.data is None and all(error.path is None for error in errors):
         return 400, body  # its variables do not fit
     return 200, body | {"data": result.data}
+
+
+def _refused(errors: list[GraphQLError]) -> dict[str, Any]:
+    """The errors as they are sent; one line is logged of them, under the request's id."""
+    codes = {str((error.extensions or {}).get("code")) for error in errors}
+    logger.info("refused", codes=sorted(codes))
+    return {"errors": [error.formatted for error in errors]}
 
 
 def _response(status: int, answer: dict[str, Any], media: Media, known: list[str] | None) -> Response:

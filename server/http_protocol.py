@@ -1,15 +1,19 @@
 """uvicorn's HTTP protocol with patience that ends: for headers, for bodies, and for how much of them."""
 
 import asyncio
+import secrets
 from typing import Any
 
 import msgspec
+import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 30.0
 MAX_HEADERS = 32 * 1024  #: bytes of the request line and all headers
 _UPLOADS = b"/storage/"  # a file may take its time, as long as something comes
+
+logger = structlog.get_logger(__name__)
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -94,9 +98,12 @@ class PatientProtocol(HttpToolsProtocol):
         free = cycle is None or cycle.response_complete
         if (began and free) or not (self._in_headers or free or cycle.response_started):
             body = msgspec.json.encode({"error": sentence})
+            request_id = secrets.token_hex(8)
+            logger.info("cut off", status=status, request_id=request_id)
             self.transport.write(
                 STATUS_LINE[status]
                 + b"content-type: application/json; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
+                + b"x-request-id: %s\r\n" % request_id.encode()
                 + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
                 + body
             )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +13,8 @@ GRAPHQL = "/graphql"
 JSON = "application/json; charset=utf-8"
 RETRY_SOON = {"Retry-After": "2"}  #: seconds; with every 503
 AWAY = "The service cannot do this now; nothing is lost. Try again in a moment."
+
+logger = structlog.get_logger(__name__)
 
 
 class Refused(Exception):
@@ -32,7 +35,11 @@ def graphql_error(message: str, code: str, **more: object) -> dict[str, Any]:
 def refusal(
     path: str, status: int, code: str, message: str, headers: Mapping[str, str] | None = None, **more: object
 ) -> Response:
-    """The refusal of a request for `path`: `{"errors": [{message, extensions: {code}}]}` or `{"error": message}`."""
+    """The refusal of a request for `path`: `{"errors": [{message, extensions: {code}}]}` or `{"error": message}`.
+
+    One line is logged of it, under the request's id: why, and nothing of what was sent.
+    """
+    logger.info("refused", status=status, code=code)
     body = (
         {"errors": [graphql_error(message, code, **more)]} if path == GRAPHQL else {"error": message, **more}
     )
