@@ -47,9 +47,17 @@ const graphiql = await build({
 });
 
 for (const page of ["index.html", "graphiql.html"]) {
-  await writeFile(join(out, page), await stamped(await readFile(join(source, page), "utf8")));
+  await writeFile(join(out, page), await stamped(await whole(await readFile(join(source, page), "utf8"))));
 }
 await writeFile(join(out, "licenses.txt"), await licences([monitor, graphiql]));
+
+/** The page with what stands in `<!-- include: html/x.html -->`, indentation left out. */
+async function whole(html) {
+  for (const [mark, file] of html.matchAll(/<!-- include: ([\w/.-]+) -->/g)) {
+    html = html.replace(mark, (await readFile(join(source, file), "utf8")).trim());
+  }
+  return html.replace(/^ +/gm, "");
+}
 
 /** The page with `?v=<content hash>` on each asset, so that a new release is never mixed with a cached old one. */
 async function stamped(html) {

@@ -400,6 +400,7 @@ async def test_every_document_of_the_frontend_is_answered(house: House) -> None:
         "CREATE_JOB": {"input": wish},
         "CREATE_UPLOAD": {"input": {"name": "More", "fileName": "more.jsonl", "sizeBytes": 9}},
         "MARK_READ": {"ids": []},
+        "METRICS_PART": {"id": str(job.id), "from": 0, "to": 200, "most": 50},
     }
     for name, document in frontend_documents().items():
         given = variables.get(name, {"id": str(job.id)} if "$id" in document else {})

@@ -1,8 +1,9 @@
 // Every GraphQL document of the monitor. Each stands on its own and is checked against schema.graphql.
 
 export const JOBS = /* GraphQL */ `
-  query Jobs($first: Int!, $after: String, $status: [JobStatus!]) {
-    jobs(first: $first, after: $after, status: $status) {
+  query Jobs($first: Int!, $after: String, $status: [JobStatus!], $search: String) {
+    viewer { id spending { runningJobs hourlyRate thisMonth } }
+    jobs(first: $first, after: $after, status: $status, search: $search) {
       totalCount
       pageInfo { hasNextPage endCursor }
       nodes {
@@ -20,13 +21,13 @@ export const JOB = /* GraphQL */ `
   query Job($id: ID!) {
     job(id: $id) {
       id status stage progress currentEpoch totalEpochs currentStep totalSteps presetId
-      externalJobId errorMessage release releasingSince stale lastContactAt
-      createdAt startedAt completedAt
+      externalJobId errorMessage release releasingSince stale lastContactAt contactLostSince
+      createdAt submittedAt startedAt completedAt releasedAt
       hyperparameters { baseModel learningRate batchSize numEpochs loraRank loraAlpha loraDropout }
       gpuConfig { gpuType numGpus costPerGpuHour hourlyRate }
       currentMetrics { trainingLoss validationLoss learningRate throughput gpuUtilization }
       metrics(maxPoints: 500) {
-        timestamp epoch step trainingLoss validationLoss learningRate gradientNorm throughput gpuUtilization
+        timestamp epoch step trainingLoss validationLoss learningRate gradientNorm throughput gpuUtilization nonFinite
       }
       costs {
         estimatedTotal current final
@@ -42,12 +43,40 @@ export const JOB_UPDATE = /* GraphQL */ `
   query JobUpdate($id: ID!, $afterStep: Int, $last: Int!) {
     job(id: $id) {
       id status stage progress currentEpoch totalEpochs currentStep totalSteps
-      externalJobId errorMessage release releasingSince stale lastContactAt startedAt completedAt
+      externalJobId errorMessage release releasingSince stale lastContactAt contactLostSince
+      submittedAt startedAt completedAt releasedAt
       currentMetrics { trainingLoss validationLoss learningRate throughput gpuUtilization }
       metrics(last: $last, afterStep: $afterStep) {
-        timestamp epoch step trainingLoss validationLoss learningRate gradientNorm throughput gpuUtilization
+        timestamp epoch step trainingLoss validationLoss learningRate gradientNorm throughput gpuUtilization nonFinite
       }
       costs { estimatedTotal current final }
+    }
+  }
+`;
+
+export const COMPARED_JOB = /* GraphQL */ `
+  query ComparedJob($id: ID!) {
+    job(id: $id) {
+      id status progress currentStep totalSteps presetId release stale createdAt startedAt completedAt
+      hyperparameters { baseModel learningRate batchSize numEpochs loraRank loraAlpha loraDropout }
+      gpuConfig { gpuType numGpus costPerGpuHour }
+      currentMetrics { trainingLoss validationLoss throughput }
+      costs { estimatedTotal current final }
+      dataset { id name totalTrainingPairs }
+      metrics(maxPoints: 400) {
+        timestamp epoch step trainingLoss validationLoss learningRate gradientNorm throughput gpuUtilization nonFinite
+      }
+    }
+  }
+`;
+
+export const METRICS_PART = /* GraphQL */ `
+  query MetricsPart($id: ID!, $from: Int!, $to: Int!, $most: Int!) {
+    job(id: $id) {
+      id
+      metrics(maxPoints: $most, fromStep: $from, toStep: $to) {
+        timestamp epoch step trainingLoss validationLoss learningRate gradientNorm throughput gpuUtilization nonFinite
+      }
     }
   }
 `;

@@ -80,6 +80,11 @@ export function localTime(iso) {
   return missing(iso) ? NONE : new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 }
 
+/** The time of day alone, "short" or "medium". */
+export function localClock(iso, timeStyle = "medium") {
+  return missing(iso) ? NONE : new Date(iso).toLocaleTimeString(undefined, { timeStyle });
+}
+
 /** The same instant in UTC, for a title. */
 export function utcTime(iso) {
   return missing(iso) ? "" : `${new Date(iso).toISOString().slice(0, 19).replace("T", " ")} UTC`;

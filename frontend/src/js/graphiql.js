@@ -35,6 +35,9 @@ query NewestJobs {
 }
 `;
 
+const asked = new URLSearchParams(location.hash.slice(1));
+const initial = asked.has("query") ? { initialQuery: asked.get("query"), initialVariables: asked.get("variables") ?? "" } : {};
+
 async function ask(params, { headers = {} } = {}) {
   const known = session.token();
   const response = await fetch(endpoint, {
@@ -74,7 +77,7 @@ function SignIn() {
 function Page() {
   const signedIn = useSyncExternalStore(session.onSessionChange, () => session.token() !== null);
   if (!signedIn) return h(SignIn);
-  return h(GraphiQL, { fetcher: ask, defaultQuery: WELCOME, shouldPersistHeaders: false },
+  return h(GraphiQL, { fetcher: ask, defaultQuery: WELCOME, shouldPersistHeaders: false, ...initial },
     h(GraphiQL.Logo, null, h("h1", { className: "home" }, h("a", { href: "/training/jobs" }, "lora-pipeline"))));
 }
 

@@ -6,6 +6,7 @@ import { announce, part } from "./dom.js";
 import { beginNotifications } from "./notifications.js";
 import * as session from "./session.js";
 import { beginTheme } from "./theme.js";
+import { mountComparison } from "./views/compare.js";
 import { mountJobDetail } from "./views/job-detail.js";
 import { mountJobForm } from "./views/job-form.js";
 import { mountJobList } from "./views/job-list.js";
@@ -15,6 +16,7 @@ import { mountSignIn } from "./views/sign-in.js";
 const ROUTES = [
   [/^\/training\/jobs\/?$/, mountJobList],
   [/^\/training\/jobs\/new\/?$/, mountJobForm],
+  [/^\/training\/jobs\/compare\/?$/, mountComparison],
   [/^\/training\/jobs\/([^/]+)\/?$/, mountJobDetail],
 ];
 

@@ -6,6 +6,7 @@ import { MARK_READ, NOTIFICATIONS, UNREAD } from "./documents.js";
 import { ago, localTime } from "./format.js";
 import { poll } from "./poll.js";
 import * as session from "./session.js";
+import { setUnread } from "./title.js";
 import { toast } from "./toasts.js";
 
 const EVERY_MS = 30_000;
@@ -55,7 +56,7 @@ function watch() {
   const { signal } = stop;
   close();
   part(document, "bell").hidden = session.token() === null;
-  if (session.token() === null) return;
+  if (session.token() === null) return setUnread(0);
   poll(async () => show((await ask(UNREAD, {}, { signal })).viewer.unreadNotifications), {
     signal,
     every: EVERY_MS,
@@ -66,6 +67,7 @@ function show(unread) {
   const button = part(document, "bell-button");
   if (unread > count) announce(`${unread} unread notifications`);
   count = unread;
+  setUnread(unread);
   const words = unread === 1 ? "1 unread" : `${unread} unread`;
   attribute(button, "aria-label", unread ? `Notifications, ${words}` : "Notifications");
   text(part(document, "unread"), unread > 99 ? "99+" : String(unread));

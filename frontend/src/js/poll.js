@@ -13,7 +13,8 @@ export function nextDelay({ failures = 0, hidden = false, retryAfter = 0, every 
 }
 
 /**
- * Calls `ask()` until it answers false ("nothing more will change") or `signal` aborts.
+ * Calls `ask()` until it answers false ("nothing more will change") or `signal` aborts. A number is the least
+ * milliseconds until the next question.
  * An error whose `away` is true is the API being away: `onAway({since, retryAt, retry})` says so, `onBack()` ends it,
  * and the asking goes on. Any other error ends the asking and is thrown. Resolves when the asking has ended.
  */
@@ -30,7 +31,7 @@ export async function poll(ask, { signal, every = ACTIVE_MS, immediately = true,
       if (failures > 0) onBack?.();
       failures = 0;
       if (more === false) return;
-      wait = nextDelay({ every, hidden: document.hidden });
+      wait = Math.max(nextDelay({ every, hidden: document.hidden }), typeof more === "number" ? more : 0);
     } catch (error) {
       if (signal?.aborted) return;
       if (!error.away) throw error;
@@ -66,20 +67,5 @@ function rest(ms, signal) {
     document.addEventListener(RETRY, done);
     addEventListener("online", done);
     signal?.addEventListener("abort", done);
-  });
-}
-
-/** Resolves when the tab is looked at again after it was hidden, or when `signal` aborts. */
-export function lookedAtAgain(signal) {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      if (document.hidden && !signal.aborted) return;
-      document.removeEventListener("visibilitychange", done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    document.addEventListener("visibilitychange", done);
-    signal.addEventListener("abort", done);
   });
 }

@@ -5,6 +5,7 @@ const TRAINING = ["trainingLoss", "learningRate", "gradientNorm", "throughput", 
 
 /** `known` with `fresh` merged in, ascending by step. Neither argument is changed. */
 export function mergePoints(known, fresh) {
+  if (fresh.length === 0) return known;
   const last = known.at(-1)?.step ?? -1;
   if (fresh.every((point, i) => point.step > (i ? fresh[i - 1].step : last))) return [...known, ...fresh];
   const steps = new Map([...known, ...fresh].map((point) => [point.step, point]));

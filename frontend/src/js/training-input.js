@@ -5,12 +5,12 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 export const HYPERPARAMETERS = [
   { name: "baseModel", label: "Base model", kind: "text", hint: "A model's hub name, or a folder the cluster can read." },
-  { name: "learningRate", label: "Learning rate", kind: "number", hint: "How far each step goes. 2e-4 is usual for LoRA." },
-  { name: "batchSize", label: "Batch size", kind: "whole", hint: "Pairs in a step. Smaller needs less memory." },
-  { name: "numEpochs", label: "Epochs", kind: "whole", hint: "How often every pair is seen." },
-  { name: "loraRank", label: "LoRA rank", kind: "whole", hint: "Size of the adapter. Higher learns more, and needs more." },
-  { name: "loraAlpha", label: "LoRA alpha", kind: "whole", hint: "Weight of the adapter. Twice the rank is usual." },
-  { name: "loraDropout", label: "LoRA dropout", kind: "number", hint: "Share left out while training, from 0 to below 1." },
+  { name: "learningRate", label: "Learning rate", kind: "number", hint: "Above 0, at most 1. How far each step goes; 2e-4 is usual." },
+  { name: "batchSize", label: "Batch size", kind: "whole", hint: "1 to 1,024 pairs a step. Smaller needs less memory." },
+  { name: "numEpochs", label: "Epochs", kind: "whole", hint: "1 to 100. How often every pair is seen." },
+  { name: "loraRank", label: "LoRA rank", kind: "whole", hint: "1 to 512. Size of the adapter; higher learns and needs more." },
+  { name: "loraAlpha", label: "LoRA alpha", kind: "whole", hint: "1 to 2,048. Weight of the adapter; twice the rank is usual." },
+  { name: "loraDropout", label: "LoRA dropout", kind: "number", hint: "0 to below 1. The share left out while training." },
 ];
 
 /**

@@ -6,6 +6,7 @@ import { announce, meter, part, text } from "../dom.js";
 import { bytes, count, percent } from "../format.js";
 import { toast } from "../toasts.js";
 import { datasetName, putFile } from "../upload.js";
+import { drawPreview, hidePreview } from "./dataset-preview.js";
 
 /** Calls `onDataset(dataset)` when a file was uploaded and checked, be it READY or INVALID. */
 export function wireUpload(root, { signal, onDataset }) {
@@ -17,12 +18,19 @@ export function wireUpload(root, { signal, onDataset }) {
     if (!file || stop) return;
     stop = new AbortController();
     say(root, "");
-    part(root, "upload").hidden = false;
     try {
+      if (!(await drawPreview(root, file))) {
+        announce("The file cannot be used");
+        return;
+      }
+      part(root, "upload").hidden = false;
       const dataset = await upload(root, file, AbortSignal.any([signal, stop.signal]));
       onDataset(dataset);
       if (dataset.status === "READY") toast(`“${dataset.name}” is ready: ${count(dataset.totalTrainingPairs)} pairs`);
-      else say(root, `“${dataset.name}” cannot be used. ${dataset.errorMessage ?? "The file was not accepted."}`);
+      else {
+        hidePreview(root);
+        say(root, `“${dataset.name}” cannot be used. ${dataset.errorMessage ?? "The file was not accepted."}`);
+      }
     } catch (error) {
       if (error.name !== "AbortError") say(root, error.message);
       else if (!signal.aborted) announce("Upload stopped");

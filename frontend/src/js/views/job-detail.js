@@ -1,26 +1,29 @@
 // One job, live. The whole of it is asked once; then only what changes and the points after the last step seen.
 // A status or release that has just come to rest is read whole once more, and then nothing is asked any longer.
 
-import { graphql, poll as ask } from "../api.js";
+import { poll as ask } from "../api.js";
 import { hideAway, showAway } from "../away.js";
-import { mountCharts } from "../charts.js";
+import { mountBoard } from "../charts/board.js";
 import { announce, attribute, clone, part } from "../dom.js";
-import { ARTIFACT, CANCEL_JOB, JOB, JOB_UPDATE } from "../documents.js";
+import { JOB, JOB_UPDATE } from "../documents.js";
 import { refreshUnread } from "../notifications.js";
+import { stretch } from "../points.js";
 import { poll, retryNow } from "../poll.js";
 import { lastStep, mergePoints } from "../series.js";
-import { isActive, isMoving, statusWord } from "../status.js";
 import { wireTabs } from "../tabs.js";
-import { toast } from "../toasts.js";
-import { drawConfiguration, drawInfo } from "./job-facts.js";
+import { setTitle } from "../title.js";
+import { isActive, isMoving, statusWord } from "../words.js";
+import { wireCancel, wireCsv, wireDownload } from "./job-actions.js";
+import { drawConfiguration, drawInfo, wireQuery } from "./job-facts.js";
 import { drawHead } from "./job-head.js";
 import { notice } from "./notice.js";
 
 const DELTA = 500; // points of one update; as many again mean that there are more
 const HELD = 5_000; // points in memory before the server is asked to thin them
+const FEW = 100; // points: the server thins no history that short
 
 export async function mountJobDetail({ root, signal, parameters: [id] }) {
-  document.title = "Job · lora-pipeline";
+  setTitle("Job");
   root.append(clone("loading"));
   let page = null;
   let job = null;
@@ -39,7 +42,7 @@ export async function mountJobDetail({ root, signal, parameters: [id] }) {
     const update = !whole;
     const { metrics, ...fields } = answer.job;
     points = update ? mergePoints(points, metrics) : metrics;
-    job = { ...before, ...fields };
+    job = { ...before, ...fields, costs: { ...before?.costs, ...fields.costs } };
     page ??= mountPage(root, { id, signal, onCancelled: retryNow });
     page(job, points);
     if (before && before.status !== job.status) {
@@ -57,12 +60,18 @@ export async function mountJobDetail({ root, signal, parameters: [id] }) {
 function mountPage(root, { id, signal, onCancelled }) {
   const hadFocus = root.contains(document.activeElement) || document.activeElement?.id === "main";
   root.replaceChildren(clone("job-detail"));
-  const drawCharts = mountCharts(part(root, "board"), signal);
   let latest = null;
   let tab = null;
+  const sharper = async (steps) => {
+    if (latest.points.length < FEW) return [];
+    return stretch(id, steps, signal).catch(() => []); // what is on the screen stays; the next poll says what is wrong
+  };
+  const drawCharts = mountBoard(part(root, "board"), signal, { sharper });
   attribute(part(root, "again"), "href", `/training/jobs/new?from=${encodeURIComponent(id)}`);
   wireCancel(root, id, onCancelled);
   wireDownload(root, id);
+  wireCsv(root, id, () => latest, signal);
+  wireQuery(root, id);
 
   const draw = () => {
     if (latest && tab === "metrics") drawCharts(latest.points);
@@ -76,44 +85,8 @@ function mountPage(root, { id, signal, onCancelled }) {
     latest = { job, points };
     drawHead(root, job, points);
     drawConfiguration(root, job);
-    drawInfo(root, job);
+    drawInfo(root, job, points);
     draw();
     if (first && hadFocus) root.querySelector("h1").focus({ preventScroll: true });
   };
-}
-
-function wireCancel(root, id, onCancelled) {
-  const dialog = part(root, "confirm");
-  const confirm = part(root, "confirm-cancel");
-  part(root, "cancel").addEventListener("click", () => dialog.showModal());
-  part(root, "keep").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  confirm.addEventListener("click", async () => {
-    confirm.disabled = true;
-    try {
-      const { cancelJob: result } = await graphql(CANCEL_JOB, { id });
-      if (result.job) toast("Job cancelled", { kind: "cancelled" });
-      else toast(result.message, { kind: "failed" });
-      onCancelled();
-    } catch (error) {
-      toast(`Not cancelled. ${error.message}`, { kind: "failed" });
-    } finally {
-      confirm.disabled = false;
-      dialog.close();
-    }
-  });
-}
-
-/** A signed address does not live for ever: a click asks for a fresh one. */
-function wireDownload(root, id) {
-  const link = part(root, "download");
-  link.addEventListener("click", async (event) => {
-    event.preventDefault();
-    try {
-      const { job } = await graphql(ARTIFACT, { id });
-      location.assign(job.artifact.downloadUrl);
-    } catch (error) {
-      toast(`Not downloaded. ${error.message}`, { kind: "failed" });
-    }
-  });
 }

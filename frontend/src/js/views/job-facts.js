@@ -1,7 +1,10 @@
 // The two tabs of plain facts: how the job was configured, and what it is called, when it happened, what it cost.
 
-import { attribute, clone, fill, part, text } from "../dom.js";
+import { wireCopy } from "../copying.js";
+import { JOB } from "../documents.js";
+import { attribute, clone, fill, icon, part, text } from "../dom.js";
 import { count, duration, exact, localTime, money, utcTime } from "../format.js";
+import { timeline } from "../timeline.js";
 
 const COSTS = { training_compute: "Training", release_overrun: "GPU time after the cancel" };
 
@@ -23,7 +26,7 @@ export function drawConfiguration(root, { hyperparameters: h, gpuConfig }) {
   ]);
 }
 
-export function drawInfo(root, job) {
+export function drawInfo(root, job, points) {
   facts(part(root, "job-facts"), [
     ["Job id", job.id, { copy: true }],
     ["External id", job.externalJobId, { copy: true }],
@@ -41,7 +44,29 @@ export function drawInfo(root, job) {
     ["Ran for", duration(ran || null)],
     ["Last contact", job.lastContactAt, { time: true }],
   ]);
+  drawTimeline(part(root, "timeline"), timeline(job, points));
   drawCosts(root, job.costs.records ?? []);
+}
+
+/** The question that this page asks, to be asked elsewhere. */
+export function wireQuery(root, id) {
+  const query = `${JOB.replace(/^ {2}/gm, "").trim()}\n`;
+  const variables = JSON.stringify({ id }, null, 2);
+  text(part(root, "query"), `${query}\n# variables: ${JSON.stringify({ id })}`);
+  attribute(part(root, "open-query"), "href", `/graphql#${new URLSearchParams({ query, variables })}`);
+  wireCopy(part(root, "copy-query"), () => part(root, "query").textContent, () => part(root, "query"));
+}
+
+function drawTimeline(list, events) {
+  while (list.children.length < events.length) list.append(clone("event"));
+  while (list.children.length > events.length) list.lastElementChild.remove();
+  events.forEach(({ at, icon: name, what, why }, i) => {
+    const row = list.children[i];
+    icon(row, name);
+    row.dataset.status = name;
+    fill(row, { what, why, when: localTime(at) });
+    stamp(part(row, "when"), at);
+  });
 }
 
 function drawCosts(root, records) {
@@ -82,21 +107,10 @@ function drawCopy(row, value, name) {
   if (!button) {
     button = clone("copy");
     attribute(button, "aria-label", `Copy ${name.toLowerCase()}`);
-    button.addEventListener("click", () => copy(button));
+    wireCopy(button, () => button.dataset.value, () => part(row, "value"));
     row.querySelector("dd").append(button);
   }
   button.dataset.value = value;
-}
-
-async function copy(button) {
-  const use = button.querySelector("use");
-  try {
-    await navigator.clipboard.writeText(button.dataset.value);
-    attribute(use, "href", "#icon-check");
-  } catch {
-    getSelection().selectAllChildren(part(button.closest("div"), "value")); // no clipboard: leave it selected
-  }
-  setTimeout(() => attribute(use, "href", "#icon-copy"), 1_500);
 }
 
 function stamp(node, iso) {

@@ -10,11 +10,12 @@ import { toast } from "../toasts.js";
 import { freshKey, HYPERPARAMETERS, trainingInput } from "../training-input.js";
 import { wireUpload } from "./dataset-upload.js";
 import { drawGpuTypes, drawHyperparameters, drawPresets, markFlaws } from "./form-fields.js";
+import { setTitle } from "../title.js";
 
 const DEBOUNCE_MS = 250;
 
 export async function mountJobForm({ root, url, signal, navigate }) {
-  document.title = "New job · lora-pipeline";
+  setTitle("New job");
   root.append(clone("loading"));
   let options;
   let settings = null;
@@ -150,7 +151,7 @@ class JobForm {
     part(this.root, "estimate-facts").hidden = false;
     fill(this.root, {
       "estimate-total": money(total),
-      "estimate-note": "expected for the whole job",
+      "estimate-note": "expected for the whole job: its tokens at this GPU's pace, start-up included",
       "estimate-rate": money(hourlyRate),
       "estimate-time": roughHours(durationHours),
       "estimate-steps": count(totalSteps),

@@ -1,13 +1,16 @@
 // The upper part of the job page: status, callouts, progress, the four figures, the GPU bar.
 
 import { attribute, fill, icon, meter, part, text } from "../dom.js";
-import { ago, bytes, count, duration, gpus, localTime, loss, money, percent } from "../format.js";
-import { secondsLeft } from "../series.js";
-import { badge, isActive } from "../status.js";
+import { ago, bytes, count, duration, gpus, localClock, localTime, loss, money, percent } from "../format.js";
+import { againstEstimate, outlook } from "../outlook.js";
+import { badge } from "../status.js";
+import { setTitle } from "../title.js";
+import { waitsFor } from "../waits.js";
+import { isActive } from "../words.js";
 
 export function drawHead(root, job, points) {
-  document.title = `${isActive(job) ? `${percent(job.progress)} · ` : ""}${job.dataset.name} · lora-pipeline`;
-  fill(root, { title: job.dataset.name, stage: stage(job) });
+  setTitle(`${isActive(job) ? `${percent(job.progress)} · ` : ""}${job.dataset.name}`);
+  fill(root, { title: job.dataset.name, stage: waitsFor(job, points) });
   badge(part(root, "status"), job.status);
   part(root, "stale").hidden = !(job.stale && isActive(job));
   const silence = job.lastContactAt ? ` for ${duration((Date.now() - Date.parse(job.lastContactAt)) / 1000)}` : "";
@@ -24,12 +27,6 @@ export function drawHead(root, job, points) {
   drawGpu(root, job, points);
 }
 
-/** What the job is doing, or waits for, in the server's words. */
-function stage({ status, stage, release }) {
-  if (status === "CANCELLED" || release === "RELEASING") return "";
-  return stage ? stage[0].toUpperCase() + stage.slice(1) : "";
-}
-
 function warning({ status, costs }) {
   if (status === "QUEUED") return "It has not started, so it costs nothing. It cannot be resumed.";
   return `Training stops and the GPUs are given back. The ${money(costs.current)} spent so far stay spent, and the job cannot be resumed.`;
@@ -40,9 +37,10 @@ function drawError(root, { status, errorMessage }) {
   text(part(root, "error-text"), errorMessage ?? "The cluster gave no reason.");
 }
 
-function drawRelease(root, { release, releasingSince, stage }) {
+/** What became of the GPUs; of a job that was trained to the end nobody wonders. */
+function drawRelease(root, { status, release, releasingSince, stage }) {
   const callout = part(root, "release");
-  callout.hidden = release === "NONE";
+  callout.hidden = release === "NONE" || (release === "RELEASED" && status === "COMPLETED");
   if (callout.hidden) return;
   const releasing = release === "RELEASING";
   callout.dataset.kind = releasing ? "releasing" : "released";
@@ -77,24 +75,33 @@ function drawProgress(root, job, points) {
     epoch: `Epoch ${count(currentEpoch)} / ${count(totalEpochs)}`,
     step: `Step ${count(currentStep)} / ${count(totalSteps)}`,
   });
-  const left = job.status === "RUNNING" && !job.stale ? secondsLeft(points, job) : null;
+  const ahead = outlook(job, points);
   const took = startedAt && completedAt ? (Date.parse(completedAt) - Date.parse(startedAt)) / 1000 : null;
-  text(part(root, "eta"), left !== null ? `${duration(left)} left` : took !== null ? `Ran for ${duration(took)}` : "");
+  text(part(root, "eta"), ahead ? `${duration(ahead.seconds)} left` : took !== null ? `Ran for ${duration(took)}` : "");
+  const pace = ahead && `Done about ${localClock(new Date(ahead.at).toISOString(), "short")}, at the pace of the last ${ahead.points} points`;
+  text(part(root, "basis"), pace ?? "");
 }
 
 function drawFigures(root, job, points) {
+  drawCost(root, job, outlook(job, points));
   const { trainingLoss, validationLoss, throughput } = job.currentMetrics ?? {};
   const validated = points.findLast((point) => point.validationLoss !== null);
-  const { estimatedTotal, current, final } = job.costs;
   fill(root, {
     "training-loss": loss(trainingLoss),
     "training-note": points.length ? `at step ${count(points.at(-1).step)}` : "",
     "validation-loss": loss(validationLoss),
     "validation-note": validated ? `at step ${count(validated.step)}` : "",
     throughput: count(throughput),
-    cost: money(final ?? current),
-    estimate: `Est. ${money(estimatedTotal)}`,
   });
+}
+
+function drawCost(root, { costs, gpuConfig }, ahead) {
+  const { estimatedTotal, current, final } = costs;
+  fill(root, { cost: money(final ?? current), estimate: `Est. ${money(estimatedTotal)}` });
+  const heading = part(root, "heading");
+  text(heading, ahead ? `Heading for ${money(ahead.cost)}` : againstEstimate(costs));
+  attribute(heading, "title", ahead ? `What it has cost, and the time left at ${money(gpuConfig.hourlyRate)} an hour` : null);
+  heading.hidden = !heading.textContent;
 }
 
 function drawGpu(root, job, points) {

@@ -1,121 +1,104 @@
-// The jobs, newest first. Filter and page stand in the address; the list is asked again while anything in it moves.
+// The jobs. Filter, search, order and page stand in the address; the list is asked again and again, sooner while
+// anything in it moves.
 
 import { poll as ask } from "../api.js";
 import { hideAway, showAway } from "../away.js";
-import { attribute, clone, fill, meter, part, text } from "../dom.js";
+import { clone, part } from "../dom.js";
 import { JOBS } from "../documents.js";
-import { ago, count, gpus, localTime, money, percent, utcTime } from "../format.js";
-import { lookedAtAgain, poll } from "../poll.js";
-import { badge, isMoving, STATUSES, statusWord } from "../status.js";
+import { poll } from "../poll.js";
+import { isSort, nextSort } from "../sorting.js";
+import { setTitle } from "../title.js";
+import { isMoving, STATUSES } from "../words.js";
+import { drawFilters, drawList, drawSorting, drawTotals, PAGE } from "./job-list-frame.js";
+import { wirePicks } from "./job-picks.js";
 
-const PAGE = 20;
+const CALM_MS = 30_000;
+const TYPING_MS = 250;
 
-export async function mountJobList({ root, url, signal, navigate }) {
-  document.title = "Training jobs · lora-pipeline";
-  const asked = url.searchParams.get("status");
-  const status = asked in STATUSES ? asked : null;
-  const after = url.searchParams.get("after");
-  const earlier = history.state?.earlier ?? []; // the cursors of the newer pages, nearest last
-  root.append(clone("job-list"));
-  drawFilters(root, status);
-  part(root, "rows").replaceChildren(...Array.from({ length: 5 }, () => clone("job-skeleton")));
-
+export async function mountJobList({ root, url, signal }) {
+  setTitle("Training jobs");
+  const state = { ...readState(url), earlier: history.state?.earlier ?? [] }; // cursors of the newer pages, nearest last
+  let asking = new AbortController();
   let page = null;
-  const go = (cursor, stack) => {
-    const query = new URLSearchParams({ ...(status && { status }), ...(cursor && { after: cursor }) });
-    navigate(`${url.pathname}${query.size ? `?${query}` : ""}`, { state: { earlier: stack } });
-  };
-  part(root, "older").addEventListener("click", () => go(page.pageInfo.endCursor, [...earlier, after ?? ""]));
-  part(root, "newer").addEventListener("click", () => go(earlier.at(-1) || null, earlier.slice(0, -1)));
+  let failed;
+  root.append(clone("job-list"));
+  part(root, "rows").replaceChildren(...Array.from({ length: 5 }, () => clone("job-skeleton")));
+  part(root, "search").value = state.search;
+  const drawPicks = wirePicks(root, signal);
 
-  const look = async () => {
-    const variables = { first: PAGE, after, status: status && [status] };
-    page = (await ask(JOBS, variables, { signal })).jobs;
-    draw(root, page, { status, after, earlier });
-    return page.nodes.some(isMoving);
-  };
-  while (!signal.aborted) {
-    await poll(look, { signal, onAway: showAway, onBack: hideAway });
-    await lookedAtAgain(signal);
+  /** Looks at another list: the question in flight is dropped, the address says what is asked now. */
+  function turn(change, { push = true } = {}) {
+    Object.assign(state, "sort" in change ? {} : { after: null, earlier: [] }, change);
+    history[push ? "pushState" : "replaceState"]({ earlier: state.earlier }, "", address(url.pathname, state));
+    if ("sort" in change) return draw();
+    part(root, "list").setAttribute("aria-busy", "true");
+    follow();
   }
-}
 
-function drawFilters(root, chosen) {
-  const chips = [null, ...Object.keys(STATUSES)].map((status) => {
-    const chip = document.createElement("a");
-    chip.href = status ? `/training/jobs?status=${status}` : "/training/jobs";
-    chip.dataset.keep = "";
-    chip.className = "chip";
-    attribute(chip, "aria-current", status === chosen ? "true" : null);
-    text(chip, status ? statusWord(status) : "All");
-    return chip;
+  function draw() {
+    drawFilters(root, state, url.pathname, address);
+    drawSorting(root, state, page);
+    if (page) drawList(root, page.jobs, state);
+    if (page) drawTotals(root, page.viewer.spending);
+    drawPicks();
+  }
+
+  async function follow() {
+    asking.abort();
+    asking = new AbortController();
+    const own = AbortSignal.any([signal, asking.signal]);
+    const look = async () => {
+      const { status, after, search } = state;
+      page = await ask(JOBS, { first: PAGE, after, status: status && [status], search }, { signal: own });
+      draw();
+      return page.jobs.nodes.some(isMoving) || CALM_MS;
+    };
+    draw();
+    await poll(look, { signal: own, onAway: showAway, onBack: hideAway }).catch(failed);
+  }
+
+  part(root, "older").addEventListener("click", () => {
+    turn({ after: page.jobs.pageInfo.endCursor, earlier: [...state.earlier, state.after ?? ""] });
+    root.querySelector("h1").focus();
   });
-  part(root, "filters").replaceChildren(...chips);
-}
-
-function draw(root, { nodes, totalCount, pageInfo }, { status, after, earlier }) {
-  const empty = nodes.length === 0 && !after;
-  const word = status ? `${statusWord(status).toLowerCase()} ` : "";
-  text(part(root, "total"), empty ? "" : `${count(totalCount)} ${word}${totalCount === 1 ? "job" : "jobs"}`);
-  attribute(part(root, "list"), "aria-busy", "false");
-  part(root, "list").hidden = nodes.length === 0;
-  part(root, "empty").hidden = !(empty && !status);
-  part(root, "filters").hidden = empty && !status;
-  part(root, "no-match").hidden = !((empty && status) || (nodes.length === 0 && after));
-  text(part(root, "no-match-title"), after ? "There are no older jobs." : `No ${word}jobs.`);
-  drawRows(part(root, "rows"), nodes);
-
-  const before = earlier.length * PAGE;
-  part(root, "pager").hidden = !after && !pageInfo.hasNextPage;
-  part(root, "newer").disabled = !after;
-  part(root, "older").disabled = !pageInfo.hasNextPage;
-  const known = !after || earlier.length > 0;
-  const range = `${count(before + 1)}–${count(before + nodes.length)} of ${count(totalCount)}`;
-  text(part(root, "range"), known && nodes.length ? range : `${count(totalCount)} in all`);
-}
-
-/** Rows stay the same elements while their job is listed: no flicker, no lost focus. */
-function drawRows(body, jobs) {
-  const rows = new Map([...body.children].map((row) => [row.dataset.id, row]));
-  const wanted = jobs.map((job) => {
-    const row = rows.get(job.id) ?? clone("job-row");
-    drawRow(row, job);
-    return row;
+  part(root, "newer").addEventListener("click", () => {
+    turn({ after: state.earlier.at(-1) || null, earlier: state.earlier.slice(0, -1) });
+    root.querySelector("h1").focus();
   });
-  for (const row of body.children) if (!wanted.includes(row)) row.classList.add("leaving");
-  for (const row of body.querySelectorAll(".leaving")) row.remove();
-  wanted.forEach((row, i) => body.children[i] !== row && body.insertBefore(row, body.children[i] ?? null));
-}
-
-function drawRow(row, job) {
-  row.dataset.id = job.id;
-  row.dataset.status = job.status.toLowerCase();
-  const link = part(row, "link");
-  attribute(link, "href", `/training/jobs/${encodeURIComponent(job.id)}`);
-  attribute(link, "title", job.dataset.name);
-  badge(part(row, "status"), job.status);
-  attribute(part(row, "stage"), "title", remark(job) || null);
-  meter(part(row, "bar"), job.progress);
-  attribute(part(row, "bar"), "aria-label", `Progress of ${job.dataset.name}`);
-  const { estimatedTotal, current, final } = job.costs;
-  const active = STATUSES[job.status]?.active;
-  fill(row, {
-    link: job.dataset.name,
-    preset: [job.presetId, job.id.slice(0, 8)].filter(Boolean).join(" · "),
-    stage: remark(job),
-    progress: percent(job.progress),
-    gpus: gpus(job.gpuConfig),
-    cost: money(final ?? current),
-    estimate: active ? `Est. ${money(estimatedTotal)}` : "",
-    created: ago(job.createdAt),
+  part(root, "filters").addEventListener("click", (event) => {
+    const chip = event.target.closest("a");
+    if (!chip || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    turn({ status: chip.dataset.status || null });
   });
-  attribute(part(row, "created"), "datetime", job.createdAt);
-  attribute(part(row, "created"), "title", `${localTime(job.createdAt)} (${utcTime(job.createdAt)})`);
+  root.querySelector("thead").addEventListener("click", ({ target }) => {
+    const column = target.closest("[data-sort]")?.dataset.sort;
+    if (column) turn({ sort: nextSort(state.sort, column) }, { push: false });
+  });
+  let typing;
+  part(root, "search").addEventListener("input", ({ target }) => {
+    clearTimeout(typing);
+    typing = setTimeout(() => signal.aborted || turn({ search: target.value.trim() }, { push: false }), TYPING_MS);
+  });
+
+  await new Promise((resolve, reject) => {
+    failed = reject;
+    signal.addEventListener("abort", resolve);
+    follow();
+  });
 }
 
-function remark({ status, stage, stale, release }) {
-  if (release === "RELEASING") return "Releasing the GPUs…";
-  if (stale) return "No contact with the cluster";
-  if (status === "RUNNING" && stage === "training") return "";
-  return STATUSES[status]?.active ? (stage ?? "") : "";
+function readState({ searchParams }) {
+  const [status, sort] = [searchParams.get("status"), searchParams.get("sort")];
+  return {
+    status: Object.hasOwn(STATUSES, status ?? "") ? status : null,
+    search: (searchParams.get("q") ?? "").slice(0, 200).trim(),
+    sort: isSort(sort) ? sort : "",
+    after: searchParams.get("after"),
+  };
+}
+
+function address(path, { status, search, sort, after }) {
+  const query = new URLSearchParams({ ...(status && { status }), ...(search && { q: search }), ...(sort && { sort }), ...(after && { after }) });
+  return `${path}${query.size ? `?${query}` : ""}`;
 }

@@ -1,6 +1,7 @@
 // A page that is one sentence: not found, or something went wrong.
 
 import { clone, fill, part } from "../dom.js";
+import { setTitle } from "../title.js";
 
 export function notFound({ root }) {
   notice(root, "Page not found", "There is nothing at this address.");
@@ -14,7 +15,7 @@ export function trouble({ root }, error, retry) {
 
 /** Replaces what `root` shows. */
 export function notice(root, title, words, retry) {
-  document.title = `${title} · lora-pipeline`;
+  setTitle(title);
   const node = clone("notice");
   fill(node, { title, text: words });
   const button = part(node, "retry");

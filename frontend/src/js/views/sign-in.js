@@ -2,6 +2,7 @@
 
 import { clone, part, text } from "../dom.js";
 import * as session from "../session.js";
+import { setTitle } from "../title.js";
 
 const REASONS = {
   refused: "The token was not accepted: it is wrong or has run out. Sign in again to go on where you were.",
@@ -9,7 +10,7 @@ const REASONS = {
 };
 
 export function mountSignIn({ root }) {
-  document.title = "Sign in · lora-pipeline";
+  setTitle("Sign in");
   root.append(clone("sign-in"));
   text(part(root, "reason"), REASONS[session.whyEnded()] ?? "The training monitor needs a token to ask for your jobs.");
   const input = root.querySelector("input");

@@ -1,0 +1,120 @@
+// One chart: a figure with its readouts and tools, and a uPlot in it that is made when there is room and data.
+
+import uPlot from "uplot";
+
+import { attribute, clone, part, text } from "../dom.js";
+import { savePng } from "./export.js";
+import { HEIGHT, plotOptions } from "./options.js";
+
+const NO_MARKS = { gaps: [], broken: [] };
+
+/**
+ * `onCursor(i, chart)`: the pointer stands at row `i`, or left (null); `onZoom([min, max])`: a stretch was drawn,
+ * null: all of it is wanted again; `x(look)`: what the lower axis has that whole steps have not.
+ */
+export function mountChart(spec, { onCursor, onZoom, x = () => ({}) }) {
+  const node = clone("chart");
+  const holder = part(node, "plot");
+  node.dataset.chart = spec.name;
+  text(part(node, "chart-title"), spec.unit ? `${spec.title} (${spec.unit})` : spec.title);
+  const readouts = spec.series.map((series) => addReadout(node, series));
+  let hovered = false;
+  let marks = NO_MARKS;
+  let drawnWith = null;
+
+  const chart = {
+    node,
+    spec,
+    plot: null,
+    /** `data`: uPlot's columns, a raw and a smooth one for each series; `zoom`: [min, max], or null for all. */
+    draw(data, { look, zoom, words, marked = NO_MARKS }) {
+      marks = marked;
+      attribute(holder, "aria-label", words);
+      drawNote(node, marked);
+      const way = JSON.stringify(look);
+      if (chart.plot && way !== drawnWith) chart.destroy();
+      if (!chart.plot) {
+        if (holder.clientWidth === 0) return;
+        drawnWith = way;
+        make(data, look);
+        if (zoom) chart.plot.setScale("x", { min: zoom[0], max: zoom[1] });
+      } else {
+        chart.plot.batch(() => {
+          chart.plot.setData(data, !zoom);
+          if (zoom) chart.plot.setScale("x", { min: zoom[0], max: zoom[1] });
+        });
+      }
+    },
+    fit() {
+      const [width, height] = [holder.clientWidth, heightOf(node, holder)];
+      if (width > 0 && chart.plot && (chart.plot.width !== width || chart.plot.height !== height)) chart.plot.setSize({ width, height });
+    },
+    /** Stands the cursor at row `i`; null takes it away. */
+    place(i) {
+      const { plot } = chart;
+      if (!plot) return;
+      const left = i === null ? -10 : plot.valToPos(plot.data[0][i], "x");
+      plot.setCursor({ left, top: i === null ? -10 : 0 }, false); // false: tell no hook, this is not the pointer
+    },
+    read(values) {
+      values.forEach((value, k) => text(readouts[k], value));
+    },
+    destroy() {
+      chart.plot?.destroy();
+      chart.plot = null;
+    },
+  };
+
+  function make(data, look) {
+    const options = plotOptions(spec, {
+      width: holder.clientWidth,
+      height: heightOf(node, holder),
+      look,
+      marks: () => marks,
+      onCursor: (plot) => hovered && onCursor(plot.cursor.idx ?? null, chart),
+      onZoom: (plot) => {
+        if (plot.select.width < 4) return;
+        const { left, width } = plot.select;
+        plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        onZoom([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
+      },
+      x: x(look),
+    });
+    chart.plot = new uPlot(options, data, holder);
+    const { over } = chart.plot;
+    over.addEventListener("mouseenter", () => (hovered = true));
+    over.addEventListener("mouseleave", () => ((hovered = false), onCursor(null, null)));
+    over.addEventListener("dblclick", () => onZoom(null));
+  }
+
+  wireTools(node, chart);
+  return chart;
+}
+
+function addReadout(node, { label, token }) {
+  const readout = clone("readout");
+  readout.querySelector(".swatch").style.background = `var(${token})`;
+  text(part(readout, "name"), label);
+  part(node, "readouts").append(readout);
+  return part(readout, "value");
+}
+
+function wireTools(node, chart) {
+  const { title } = chart.spec;
+  attribute(part(node, "full"), "aria-label", `${title}: whole screen`);
+  attribute(part(node, "png"), "aria-label", `${title}: save as a PNG picture`);
+  part(node, "full").hidden = !document.fullscreenEnabled;
+  part(node, "full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : node.requestFullscreen()));
+  part(node, "png").addEventListener("click", () => chart.plot && savePng(title, chart.plot));
+}
+
+function heightOf(node, holder) {
+  return document.fullscreenElement === node ? Math.max(HEIGHT, holder.clientHeight) : HEIGHT;
+}
+
+function drawNote(node, { broken }) {
+  const where = broken.length === 1 ? `step ${broken[0]}` : `${broken.length} steps, first at ${broken[0]}`;
+  const note = part(node, "chart-note");
+  text(note, broken.length ? `▲ Not a number at ${where}.` : "");
+  note.hidden = broken.length === 0;
+}

@@ -1,0 +1,26 @@
+// Where a running job is heading: when it will be done and what it will cost, and how that is known. Pure.
+
+import { secondsLeft } from "./series.js";
+
+const WINDOW = 50; // of the newest points, as in series.js
+
+/**
+ * `{seconds, at, cost, steps}`: seconds left, the instant of the end, dollars as a decimal string, and over how many of
+ * the newest points the pace was taken; null while nothing can be said.
+ */
+export function outlook(job, points, now = Date.now()) {
+  if (job.status !== "RUNNING" || job.stale) return null;
+  const seconds = secondsLeft(points, job, now);
+  if (seconds === null) return null;
+  const cost = Number(job.costs.current) + (Number(job.gpuConfig.hourlyRate) * seconds) / 3600;
+  return { seconds, at: now + seconds * 1000, cost: cost.toFixed(2), points: Math.min(WINDOW, points.length) };
+}
+
+/** The final cost beside the estimate: "12% below the estimate"; "" where there is nothing to compare. */
+export function againstEstimate({ estimatedTotal, final }) {
+  const [estimated, paid] = [Number(estimatedTotal), Number(final)];
+  if (final === null || !(estimated > 0)) return "";
+  const percent = Math.round(Math.abs(100 * (paid / estimated - 1)));
+  if (percent === 0) return "as estimated";
+  return `${percent}% ${paid < estimated ? "below" : "above"} the estimate`;
+}

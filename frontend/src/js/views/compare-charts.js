@@ -1,0 +1,102 @@
+// The curves of several jobs over one another, with one cursor; over steps, or over the time since each began.
+
+import { mountChart } from "../charts/plot.js";
+import { readLook, writeLook } from "../charts/look.js";
+import { positive, smooth } from "../charts/shape.js";
+import { LETTERS, overlaid, valueUpTo } from "../compared.js";
+import { attribute, part, text } from "../dom.js";
+import { duration, figure, loss } from "../format.js";
+import { onThemeChange } from "../theme.js";
+
+const CHARTS = [
+  { name: "trainingLoss", title: "Training loss", show: loss, log: true, smooth: true },
+  { name: "validationLoss", title: "Validation loss", show: loss, log: true, dots: true },
+  { name: "learningRate", title: "Learning rate", show: figure, log: true },
+  { name: "gradientNorm", title: "Gradient norm", show: figure, log: true, smooth: true },
+  { name: "throughput", title: "Throughput", show: figure, unit: "tokens/sec", smooth: true },
+];
+const NAMES = CHARTS.map(({ name }) => name);
+const SECONDS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, 172800, 604800];
+
+/** Gives back `draw(jobs)`. */
+export function mountOverlay(root, jobsCount, signal) {
+  let look = { ...readLook(), byTime: new URL(location.href).searchParams.get("over") === "time" };
+  let jobs = [];
+  let columns = [];
+  let zoom = null;
+  const series = ({ smooth: may, dots }) => LETTERS.slice(0, jobsCount).map((label, i) => ({ name: label, label, token: `--chart-${i + 1}`, smooth: may, dots }));
+  const x = ({ byTime }) => (byTime ? { incrs: SECONDS, values: (_plot, ticks) => ticks.map((tick) => duration(tick)) } : {});
+  const charts = CHARTS.map((spec) => mountChart({ ...spec, series: series(spec) }, { onCursor: moved, onZoom: ranged, x }));
+  part(root, "charts").replaceChildren(...charts.map(({ node }) => node));
+
+  const of = (k) => Array.from({ length: jobsCount }, (_, job) => columns[1 + job * NAMES.length + k]);
+
+  function moved(i, from) {
+    charts.forEach((chart, k) => {
+      if (chart !== from) chart.place(i);
+      chart.read(of(k).map((column) => chart.spec.show(valueUpTo(column, i))));
+    });
+  }
+
+  function ranged(scale) {
+    zoom = scale;
+    redraw();
+  }
+
+  function changed(change) {
+    if ("byTime" in change) zoom = null;
+    look = { ...look, ...change };
+    const { byTime, ...kept } = look;
+    const url = new URL(location.href);
+    if (byTime) url.searchParams.set("over", "time");
+    else url.searchParams.delete("over");
+    history.replaceState(history.state, "", url);
+    writeLook(kept, null);
+    redraw();
+  }
+
+  function redraw() {
+    columns = overlaid(jobs, NAMES, look);
+    drawTools(root, look, zoom);
+    charts.forEach((chart, k) => {
+      const raw = of(k);
+      chart.node.hidden = !raw.some((column) => column.some((value) => value !== undefined));
+      if (chart.node.hidden) return;
+      const shown = look.log && chart.spec.log ? raw.map(positive) : raw;
+      const smoothed = chart.spec.smooth ? shown.map((column) => smooth(column, look.smoothing)) : shown;
+      const words = `${chart.spec.title}. ${raw.map((column, i) => `${LETTERS[i]}, newest ${chart.spec.show(valueUpTo(column, null))}`).join(". ")}.`;
+      chart.draw([columns[0], ...shown, ...smoothed], { look, zoom, words });
+    });
+    requestAnimationFrame(() => signal.aborted || moved(null, null));
+  }
+
+  part(root, "reset-zoom").addEventListener("click", () => ranged(null));
+  part(root, "smoothing").addEventListener("input", ({ target }) => changed({ smoothing: Number(target.value) }));
+  for (const [name, key] of [["log", "log"], ["cap", "cap"], ["by-time", "byTime"]]) {
+    part(root, name).addEventListener("change", ({ target }) => changed({ [key]: target.checked }));
+  }
+  const sized = new ResizeObserver(() => charts.forEach((chart) => chart.fit()));
+  sized.observe(part(root, "charts"));
+  document.addEventListener("fullscreenchange", () => requestAnimationFrame(() => charts.forEach((chart) => chart.fit())), { signal });
+  onThemeChange(() => charts.forEach(({ plot }) => plot?.redraw(false)), signal);
+  signal.addEventListener("abort", () => {
+    sized.disconnect();
+    for (const chart of charts) chart.destroy();
+  });
+
+  return (fresh) => {
+    jobs = fresh;
+    redraw();
+  };
+}
+
+function drawTools(root, look, zoom) {
+  const words = look.smoothing ? look.smoothing.toFixed(2) : "off";
+  part(root, "smoothing").value = String(look.smoothing);
+  text(part(root, "smoothing-value"), words);
+  attribute(part(root, "smoothing"), "aria-valuetext", words);
+  part(root, "log").checked = look.log;
+  part(root, "cap").checked = look.cap;
+  part(root, "by-time").checked = look.byTime;
+  part(root, "zoom").hidden = zoom === null;
+}

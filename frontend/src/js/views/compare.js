@@ -1,0 +1,87 @@
+// Two to five jobs side by side: how they differ, their curves over one another, and what the loss cost.
+
+import { poll as ask } from "../api.js";
+import { hideAway, showAway } from "../away.js";
+import { LETTERS, sideBySide } from "../compared.js";
+import { attribute, clone, part, text } from "../dom.js";
+import { COMPARED_JOB } from "../documents.js";
+import { comparedIds, LEAST } from "../picks.js";
+import { poll } from "../poll.js";
+import { badge } from "../status.js";
+import { setTitle } from "../title.js";
+import { isMoving } from "../words.js";
+import { mountOverlay } from "./compare-charts.js";
+import { drawScatter } from "./compare-scatter.js";
+import { notice } from "./notice.js";
+
+export async function mountComparison({ root, url, signal }) {
+  const ids = comparedIds(url);
+  setTitle("Comparison");
+  if (ids.length < LEAST) return notice(root, "Nothing to compare", "Tick two to five jobs of the list, then press Compare.");
+  root.append(clone("loading"));
+  const known = new Map();
+  let draw = null;
+
+  const look = async () => {
+    const open = ids.filter((id) => !known.has(id) || isMoving(known.get(id)));
+    const answers = await Promise.all(open.map((id) => ask(COMPARED_JOB, { id }, { signal })));
+    open.forEach((id, i) => known.set(id, answers[i].job));
+    const jobs = ids.map((id) => known.get(id));
+    if (jobs.includes(null)) {
+      notice(root, "Job not found", "One of these jobs does not exist, or it is not yours.");
+      return false;
+    }
+    draw ??= mountPage(root, jobs, signal);
+    draw(jobs);
+    return jobs.some(isMoving);
+  };
+  await poll(look, { signal, onAway: showAway, onBack: hideAway });
+}
+
+function mountPage(root, jobs, signal) {
+  const hadFocus = root.contains(document.activeElement) || document.activeElement?.id === "main";
+  root.replaceChildren(clone("compare"));
+  text(part(root, "title"), `${jobs.length} jobs compared`);
+  const drawCharts = mountOverlay(root, jobs.length, signal);
+  if (hadFocus) root.querySelector("h1").focus({ preventScroll: true });
+  return (fresh) => {
+    drawTable(root, fresh);
+    drawCharts(fresh);
+    drawScatter(root, fresh);
+  };
+}
+
+function drawTable(root, jobs) {
+  const heads = jobs.map((job, i) => {
+    const head = clone("versus-head");
+    head.querySelector(".swatch").style.background = `var(--chart-${i + 1})`;
+    text(part(head, "link"), `${LETTERS[i]} · ${job.dataset.name}`);
+    attribute(part(head, "link"), "href", `/training/jobs/${encodeURIComponent(job.id)}`);
+    attribute(part(head, "link"), "title", job.id);
+    badge(part(head, "status"), job.status);
+    return head;
+  });
+  const { rows, alike } = sideBySide(jobs);
+  part(root, "heads").replaceChildren(part(root, "heads").firstElementChild, ...heads);
+  part(root, "rows").replaceChildren(
+    ...rows
+      .filter(({ name }) => name !== "Status")
+      .map(({ name, values, best }) => {
+        const row = document.createElement("tr");
+        const head = document.createElement("th");
+        head.scope = "row";
+        text(head, name);
+        row.append(head, ...values.map((value, i) => cell(value, i === best)));
+        return row;
+      }),
+  );
+  text(part(root, "alike"), alike.length ? `The same for all: ${alike.map(({ name, values }) => `${name} ${values[0]}`).join(", ")}.` : "");
+}
+
+function cell(value, best) {
+  const node = document.createElement("td");
+  node.className = best ? "number best" : "number";
+  text(node, value);
+  if (best) attribute(node, "title", "The lowest");
+  return node;
+}

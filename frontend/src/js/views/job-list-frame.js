@@ -1,0 +1,63 @@
+// What stands round the rows of the list: filters, totals, order, pages, and what is said of an empty list.
+
+import { attribute, fill, part, text } from "../dom.js";
+import { count, money } from "../format.js";
+import { STATUSES, statusWord } from "../words.js";
+import { drawRows } from "./job-rows.js";
+
+export const PAGE = 20;
+
+/** Chips stay the same elements, so that the pressed one keeps the focus. */
+export function drawFilters(root, state, path, address) {
+  const holder = part(root, "filters");
+  if (!holder.children.length) {
+    holder.replaceChildren(
+      ...["", ...Object.keys(STATUSES)].map((status) => {
+        const chip = document.createElement("a");
+        chip.className = "chip";
+        chip.dataset.status = status;
+        text(chip, status ? statusWord(status) : "All");
+        return chip;
+      }),
+    );
+  }
+  for (const chip of holder.children) {
+    const status = chip.dataset.status || null;
+    attribute(chip, "href", address(path, { ...state, status, after: null }));
+    attribute(chip, "aria-current", status === state.status ? "true" : null);
+  }
+}
+
+export function drawSorting(root, { sort, after }, page) {
+  for (const head of root.querySelectorAll("[data-sort]")) {
+    const column = head.dataset.sort;
+    attribute(head, "aria-sort", sort === column ? "ascending" : sort === `-${column}` ? "descending" : null);
+  }
+  part(root, "sorted").hidden = !sort || !(after || page?.jobs.pageInfo.hasNextPage);
+}
+
+export function drawTotals(root, { runningJobs, hourlyRate, thisMonth }) {
+  fill(root, { running: count(runningJobs), hourly: money(hourlyRate), month: money(thisMonth) });
+}
+
+export function drawList(root, { nodes, totalCount, pageInfo }, { status, search, sort, after, earlier }) {
+  const narrowed = Boolean(status || search);
+  const none = nodes.length === 0;
+  const word = status ? `${statusWord(status).toLowerCase()} ` : "";
+  text(part(root, "total"), none && !after ? "" : `${count(totalCount)} ${word}${totalCount === 1 ? "job" : "jobs"}`);
+  attribute(part(root, "list"), "aria-busy", "false");
+  part(root, "list").hidden = none;
+  part(root, "empty").hidden = !(none && !narrowed && !after);
+  for (const name of ["sieve", "totals"]) part(root, name).hidden = none && !narrowed && !after;
+  part(root, "no-match").hidden = !(none && (narrowed || after));
+  text(part(root, "no-match-title"), after ? "There are no older jobs." : search ? `No ${word}job is found by “${search}”.` : `No ${word}jobs.`);
+  drawRows(part(root, "rows"), nodes, sort);
+
+  const before = earlier.length * PAGE;
+  part(root, "pager").hidden = !after && !pageInfo.hasNextPage;
+  part(root, "newer").disabled = !after;
+  part(root, "older").disabled = !pageInfo.hasNextPage;
+  const known = !after || earlier.length > 0;
+  const range = `${count(before + 1)}–${count(before + nodes.length)} of ${count(totalCount)}`;
+  text(part(root, "range"), known && nodes.length ? range : `${count(totalCount)} in all`);
+}
