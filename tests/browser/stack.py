@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.embedded import ends_with_parent
-from tests.services.process import free_port
+from tests.services.process import accepts_tcp, end, free_port, launch
 
 _READY = re.compile(r"sign in as dev: (http\S+)")
 _SECONDS_TO_START = 180.0
@@ -44,8 +44,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
     """Start everything in `folder`; at the end ask the launcher to stop, and see that it does so cleanly."""
     port = free_port()
     environment = {
-        **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
-        "DATA_DIR": str(folder / "data"),
+        **_own_environment(folder),
         "PORT": str(port),
         "EXECUTOR_PORT": str(free_port()),
         "CYCLE_SECONDS": "1",
@@ -81,3 +80,29 @@ def _sign_in_address(launcher: subprocess.Popen[bytes], log: Path) -> str:
         assert time.monotonic() < deadline, f"not ready in {_SECONDS_TO_START:.0f} s:\n{log.read_text()}"
         time.sleep(0.05)
     return found[1]
+
+
+@contextmanager
+def running_server(folder: Path, database_url: str = "") -> Iterator[Stack]:
+    """The API and its pages alone, on a database that somebody has furnished: nothing in it moves by itself."""
+    port = free_port()
+    environment = {
+        **_own_environment(folder),
+        "PORT": str(port),
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "REDIS_URL": "redis://127.0.0.1:1/0",  # nobody there: a lost bell costs latency only
+        "SECRET_KEY": "scenery-" * 4,
+        "JWT_SECRET": "scenery-" * 4,
+    } | ({"DATABASE_URL": database_url} if database_url else {})
+    command = [sys.executable, "-P", "-m", "server"]
+    server = launch(command, folder / "server.log", lambda: accepts_tcp(port), cwd=folder, env=environment)
+    try:
+        stack = Stack(f"http://127.0.0.1:{port}", "", environment)
+        yield replace(stack, sign_in=stack.sign_in_as("dev"))
+    finally:
+        end(server, signal.SIGTERM)
+
+
+def _own_environment(folder: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return {**kept, "DATA_DIR": str(folder / "data")}
