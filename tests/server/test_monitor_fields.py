@@ -43,8 +43,8 @@ async def test_jobs_are_found_by_part_of_their_datasets_name_and_by_the_beginnin
         f"run-{mine.id}"[:12],
     ):
         assert await found(house, words) == [str(mine.id)], words
-    for words in ("", "  ", None):
-        assert await found(house, words) == [str(other.id), str(mine.id)]
+    for nothing in ("", "  ", None):
+        assert await found(house, nothing) == [str(other.id), str(mine.id)]
     for words in ("market%orders", "marketXorders", str(mine.id)[1:], str(uuid4())):
         assert await found(house, words) == [], words
 
