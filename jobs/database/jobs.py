@@ -154,6 +154,7 @@ async def claim_due(
     values = {
         "submitted_at": case((unsent, _at(now)), else_=_row.submitted_at),
         "signed_until": case((unsent & worn, _at(now + url_life)), else_=_row.signed_until),
+        "revision": case((unsent, _row.revision + 1), else_=_row.revision),  # `submitted_at` can be seen
     }
     return await _claim(tx, due, until, values)
 
