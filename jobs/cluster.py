@@ -33,6 +33,7 @@ from jobs.domain.sighting import (
 
 MAX_ANSWER = 64 * 1024  #: bytes
 MAX_STATUS_ANSWER = 1024 * 1024  #: bytes; a status document may carry points
+_REDACTED = b"[redacted]"
 IDLE_SECONDS = 4.0  #: below the shortest keep-alive of common servers (5 s): we hang up first, and no POST meets a dead line
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -59,6 +60,7 @@ class Cluster:
     def __init__(self, http: aiohttp.ClientSession, url: str, key: str, *, timeout: timedelta) -> None:
         """`timeout` bounds a call from the first packet to the last byte; half of it may go into connecting."""
         self._http, self._base, self._seconds = http, url.rstrip("/"), timeout.total_seconds()
+        self._key = key.encode()
         self._connecting = aiohttp.ClientTimeout(total=None, connect=self._seconds / 2, ceil_threshold=60)
         self._headers = {
             "Authorization": f"Bearer {key}",
@@ -153,7 +155,7 @@ class Cluster:
                     auto_decompress=False,
                 ) as answer,
             ):
-                return await _read(answer, most)
+                return await _read(answer, most, self._key)
         except aiohttp.ConnectionTimeoutError as error:
             raise _Silence("no connection in time", sent=False) from error
         except aiohttp.ClientConnectorDNSError as error:
@@ -190,8 +192,11 @@ class _Silence(Exception):
         super().__init__(reason)
 
 
-async def _read(answer: aiohttp.ClientResponse, most: int) -> _Answer:
-    """The answer with its body, unless that is longer than `most` bytes or compressed though we asked for neither."""
+async def _read(answer: aiohttp.ClientResponse, most: int, key: bytes) -> _Answer:
+    """The answer with its body, unless that is longer than `most` bytes or compressed though we asked for neither.
+
+    Errors are shown to users, and some servers quote the request in them: our key is taken out.
+    """
     at = datetime.now(UTC)
     spoilt = None
     body = bytearray()
@@ -207,7 +212,9 @@ async def _read(answer: aiohttp.ClientResponse, most: int) -> _Answer:
                 break
     if spoilt:
         answer.close()  # the rest is never read, so the connection is of no further use
-    return _Answer(answer.status, answer.headers, b"" if spoilt else bytes(body), at, spoilt)
+    return _Answer(
+        answer.status, answer.headers, b"" if spoilt else bytes(body).replace(key, _REDACTED), at, spoilt
+    )
 
 
 def _proof(seen: Sighting, *, over: bool) -> Sighting:

@@ -40,6 +40,8 @@ MOST_POINTS = 5_000  #: what fits into a status answer of 1 MiB; more are droppe
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BREAK = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+#: Of an address; the secrets of a signed one stand there.
+_QUERY = re.compile(r"(https?://[^\s?\"'<>]{1,300})\?[^\s\"'<>]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
@@ -172,10 +174,14 @@ def words_of(body: bytes) -> str | None:
 
 
 def clean_text(value: object, longest: int = LONGEST_TEXT) -> str:
-    """`value` on one line, without control characters, cut to `longest` characters; empty when it is no text."""
+    """`value` on one line, without control characters, cut to `longest` characters; empty when it is no text.
+
+    Addresses lose their queries: what we signed for the cluster and it quotes in an error is for nobody else.
+    """
     if not isinstance(value, str):
         return ""
-    return _CONTROL.sub("", _BREAK.sub(" ", value[: 4 * longest])).strip()[:longest].rstrip()
+    line = _CONTROL.sub("", _BREAK.sub(" ", value[: 4 * longest]))
+    return _QUERY.sub(r"\1?…", line).strip()[:longest].rstrip()
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:

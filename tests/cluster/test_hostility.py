@@ -105,6 +105,17 @@ async def test_no_cookie_is_kept(far: ScriptedCluster, job: UUID, run: str) -> N
     assert [call.headers.get("Cookie") for call in far.journal] == [None] * 3
 
 
+async def test_a_cluster_that_quotes_our_key_does_not_give_it_away(
+    cluster: Cluster, far: ScriptedCluster, job: UUID, run: str
+) -> None:
+    quoted = f"cannot parse the request: Authorization: Bearer {far.key}"
+    far.script(job, submit=[says(400, {"error": quoted})])
+    far.script(job, status=[says(200, {"status": "failed", "error_message": quoted})])
+    for seen in (await cluster.submit(job, body_of(job)), await cluster.status(run)):
+        assert "cannot parse the request: Authorization: Bearer [redacted]" in repr(seen)
+        assert far.key not in repr(seen)
+
+
 @pytest.mark.parametrize("answer", [says(500, "key " * 50), says(400, {"error": "x" * 60_000})])
 async def test_what_is_told_is_short(
     cluster: Cluster, far: ScriptedCluster, job: UUID, answer: Answer

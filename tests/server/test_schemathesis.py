@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schemathesis.core.result import Ok
 from schemathesis.graphql import nodes
 
 from tests.services.api import Api, api
@@ -64,13 +65,15 @@ def test_nothing_that_the_schema_allows_makes_the_api_fail(
     schemathesis.graphql.scalar("BigInt", st.integers(-(2**53), 2**53).map(nodes.Int))
     schemathesis.graphql.scalar("Decimal", st.sampled_from(["0.00", "12.30"]).map(nodes.String))
     schema = schemathesis.graphql.from_url(f"{running.url}/graphql", headers=running.signed_in())
-    operations = [operation.ok() for operation in schema.get_all_operations()]
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) >= 15
     seen: Counter[str] = Counter()
 
     for operation in operations:
 
-        @settings(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
+        @settings(
+            max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=[*HealthCheck]
+        )
         @given(case=operation.as_strategy())
         def fuzz(case: Any) -> None:
             answer = http.post("/graphql", json={"query": case.body})
@@ -96,4 +99,4 @@ def what_came(answer: httpx.Response) -> str:
     assert codes <= {"BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", "QUERY_TOO_COSTLY", "QUERY_TOO_LARGE"}, (
         body
     )
-    return min(codes)
+    return str(min(codes))
