@@ -40,6 +40,7 @@ def launch(
     env: Mapping[str, str] | None = None,
     user: Mapping[str, Any] | None = None,
     last_signal: signal.Signals = signal.SIGKILL,
+    seconds: float = 30,
 ) -> subprocess.Popen[bytes]:
     """Start a server that gets `last_signal` when we are gone; returns once `ready()`, its words go to `log`.
 
@@ -55,7 +56,7 @@ def launch(
             preexec_fn=ends_with_parent(last_signal),  # noqa: PLW1509 - it takes no lock; after setuid, so it sticks
             **(user or {}),
         )
-    _wait_until_ready(process, ready, log)
+    _wait_until_ready(process, ready, log, seconds=seconds)
     return process
 
 
@@ -71,7 +72,7 @@ def end(process: subprocess.Popen[bytes], signum: int, *, seconds: float = 10) -
 
 
 def _wait_until_ready(
-    process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path, *, seconds: float = 30
+    process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path, *, seconds: float
 ) -> None:
     """Return when `ready()` is true; raise when the process ends first or the time is over."""
     deadline = time.monotonic() + seconds

@@ -1,0 +1,115 @@
+"""Rows to measure on, made in the database by one statement each: users, datasets, running jobs, points, cost records."""
+
+import asyncio
+from decimal import Decimal
+from uuid import UUID
+
+from jobs.database.migrate import migrate
+from jobs.database.types import encode_json
+from jobs.domain.metrics import CurrentMetrics
+from jobs.domain.pricing import GpuConfig
+from jobs.domain.training import Hyperparameters
+from tests.services.postgres import PostgresServer
+
+USERS = 100
+_GPUS = encode_json(GpuConfig("NVIDIA A100", 2, Decimal("2.50")))
+_FIGURES = encode_json(
+    CurrentMetrics(
+        training_loss=1.2345,
+        validation_loss=1.3456,
+        learning_rate=1e-4,
+        throughput=3245.6,
+        gpu_utilization=93.2,
+    )
+)
+_DETAILS = '{"gpu_type": "NVIDIA A100", "gpu_count": 2, "duration_hours": 0.5}'
+
+
+def user(number: int) -> str:
+    """Whose job this is."""
+    return f"user-{number % USERS}"
+
+
+def job_id(number: int) -> UUID:
+    """Jobs are numbered from 1."""
+    return UUID(f"00000000-0000-4000-8000-{number:012x}")
+
+
+def new_database(server: PostgresServer, *, jobs: int = 0, points: int = 0, due: bool = False) -> str:
+    """A migrated database with so many running jobs of so many points each; its superuser's URL.
+
+    `due`: they want to be looked at now; else in a day.
+    """
+    url = server.fresh_database()
+    asyncio.run(migrate(url))
+    for login, group in (("api_login", "lora_pipeline_api"), ("worker_login", "lora_pipeline_service")):
+        server.login_role(login, member_of=group)
+    if jobs:
+        for statement in (_datasets(), _jobs(jobs, due=due), _costs(jobs)):
+            server.sql(statement, url=url)
+    if points:
+        add_points(server, url, jobs=jobs, points=points)
+    return url
+
+
+def add_points(server: PostgresServer, url: str, *, jobs: int, points: int) -> None:
+    """Points of steps 10, 20, … for the first `jobs` jobs, written step by step as a live service does."""
+    server.sql(
+        # Without the check that each job is there: it would take most of the time, and they are.
+        "SET session_replication_role = replica; "
+        "INSERT INTO metrics_points (job_id, step, epoch, timestamp, training_loss, validation_loss, learning_rate, "
+        "gradient_norm, throughput, gpu_utilization) "
+        f"SELECT {_id('8000', 'n')}, s * 10, s / 50, now() - interval '1 hour' + s * interval '3 s', "
+        "2.5 * exp(-s / 60.0) + random() * 0.1, 2.6 * exp(-s / 60.0) + random() * 0.1, 0.0002 / (1 + s), "
+        "random() * 2, 3000 + random() * 500, 80 + random() * 20 "
+        f"FROM generate_series(1, {points}) s, generate_series(1, {jobs}) n",
+        url=url,
+    )
+    server.sql("VACUUM ANALYZE", url=url)
+
+
+def touch(server: PostgresServer, url: str) -> None:
+    """Every job has changed: nothing that was remembered of any is true."""
+    server.sql("UPDATE training_jobs SET revision = revision + 1, updated_at = now()", url=url)
+
+
+def as_role(url: str, role: str) -> str:
+    """The same database for a login of its own."""
+    return url.replace("//postgres@", f"//{role}@")
+
+
+def _id(kind: str, number: str) -> str:
+    return f"('00000000-0000-4000-{kind}-' || lpad(to_hex({number}), 12, '0'))::uuid"
+
+
+def _datasets() -> str:
+    return (
+        "INSERT INTO datasets (id, user_id, name, format, status, training_ready, storage_path, size_bytes, "
+        "total_training_pairs, total_tokens, created_at) "
+        f"SELECT {_id('a000', 'n')}, 'user-' || n, 'Support answers ' || n, 'messages', 'ready', true, "
+        "'user-' || n || '/pairs.jsonl', 250000, 2500, 400000, now() - interval '1 day' "
+        f"FROM generate_series(0, {USERS - 1}) n"
+    )
+
+
+def _jobs(count: int, *, due: bool) -> str:
+    look = "now()" if due else "now() + interval '1 day'"
+    return (
+        "INSERT INTO training_jobs (id, user_id, dataset_id, preset_id, status, current_stage, progress, current_epoch, "
+        "total_epochs, current_step, total_steps, hyperparameters, gpu_config, current_metrics, external_job_id, "
+        "estimated_total_cost, current_cost, created_at, submitted_at, accepted_at, started_at, updated_at, "
+        "last_contact_at, next_action_at, revision) "
+        f"SELECT {_id('8000', 'n')}, 'user-' || n % {USERS}, {_id('a000', f'n % {USERS}')}, 'mistral-7b-quick', "
+        "'running', 'training', 50, 2, 3, 1000, 2000, "
+        f"'{encode_json(Hyperparameters())}', '{_GPUS}', '{_FIGURES}', 'run-' || n, 15.00, 4.17, "
+        "now() - interval '1 hour' - n * interval '1 ms', now() - interval '55 min', now() - interval '55 min', "
+        f"now() - interval '50 min', now(), now(), {look}, 1 FROM generate_series(1, {count}) n"
+    )
+
+
+def _costs(jobs: int) -> str:
+    return (
+        "INSERT INTO cost_records (id, user_id, job_id, cost_type, amount, details, billing_period, recorded_at) "
+        f"SELECT {_id('b000', 'n')}, 'user-' || n % {USERS}, {_id('8000', 'n')}, 'training_compute', 4.17, "
+        f"'{_DETAILS}', current_date, now() FROM generate_series(1, {jobs}) n"
+    )
