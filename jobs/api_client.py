@@ -48,7 +48,7 @@ class ApiClient:
     async def ask(self, document: str, **variables: object) -> dict[str, Any]:
         """The data of a GraphQL answer."""
         body = {"query": document, "variables": variables}
-        with self._in_words():
+        with _in_words(f"The API at {self._url}"):
             async with self._http.post(
                 f"{self._url}/graphql", json=body, headers=self._headers, allow_redirects=False
             ) as answer:
@@ -94,18 +94,19 @@ class ApiClient:
         return job
 
     async def _put(self, url: str, content: Any) -> None:
-        with self._in_words():
+        with _in_words("The storage that the API sends uploads to"):
             async with self._http.put(url, data=content, timeout=_UPLOAD_DEADLINE) as answer:
                 if not answer.ok:
                     raise ApiRefused(
                         f"The upload was answered with {answer.status}: {(await answer.text())[:300]}"
                     )
 
-    @contextlib.contextmanager
-    def _in_words(self) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as exc:
-            raise ApiUnavailable(f"The API at {self._url} did not answer in time.") from exc
-        except (aiohttp.ClientError, ValueError, OSError) as exc:
-            raise ApiUnavailable(f"The API at {self._url} cannot be reached: {exc}.") from exc
+
+@contextlib.contextmanager
+def _in_words(who: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as exc:
+        raise ApiUnavailable(f"{who} did not answer in time.") from exc
+    except (aiohttp.ClientError, ValueError, OSError) as exc:
+        raise ApiUnavailable(f"{who} cannot be reached: {exc}.") from exc

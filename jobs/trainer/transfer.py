@@ -5,7 +5,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from trouble import TrainerError
 
 _SECONDS_WITHOUT_A_BYTE = 30
 _PAUSES = (1, 2, 4, 8)  # seconds before each further attempt
+_PAUSES_OF_A_RESULT = (*_PAUSES, 15, 30, 60, 60, 60, 60)  # five minutes: hours of training hang on it
 _BLOCK = 1 << 20
 
 
@@ -37,7 +38,7 @@ def download(url: str, file: Path) -> None:
             if expected is not None and new.stat().st_size != int(expected):
                 raise http.client.IncompleteRead(b"", int(expected))
 
-    _repeat(attempt, f"The dataset could not be downloaded from {_host(url)}")
+    _repeat(attempt, _PAUSES, f"The dataset could not be downloaded from {_host(url)}")
 
 
 def upload(url: str, file: Path) -> None:
@@ -50,7 +51,7 @@ def upload(url: str, file: Path) -> None:
             with _opener.open(request, timeout=_SECONDS_WITHOUT_A_BYTE) as answer:
                 answer.read(_BLOCK)
 
-    _repeat(attempt, f"The trained adapter could not be uploaded to {_host(url)}")
+    _repeat(attempt, _PAUSES_OF_A_RESULT, f"The trained adapter could not be uploaded to {_host(url)}")
 
 
 def status_of(method: str, url: str, body: bytes | None, *, seconds: float) -> int:
@@ -69,9 +70,9 @@ def status_of(method: str, url: str, body: bytes | None, *, seconds: float) -> i
             return error.code
 
 
-def _repeat(attempt: Callable[[], None], failure: str) -> None:
+def _repeat(attempt: Callable[[], None], pauses: Sequence[float], failure: str) -> None:
     """Attempt until it works; a definite refusal, and the last of all attempts, end it."""
-    for pause in (*_PAUSES, None):
+    for pause in (*pauses, None):
         try:
             return attempt()
         except urllib.error.HTTPError as error:
