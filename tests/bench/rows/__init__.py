@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from tests.bench.house import Bench
 from tests.bench.report import Row, Table
-from tests.bench.rows import changed, cycle, growth, unchanged
+from tests.bench.rows import changed, cycle, growth, hang, ingest, storage, unchanged
 
 Measure = Callable[[Bench, dict[str, Row]], list[Table]]  #: fills the rows that it is given
 
@@ -40,4 +40,7 @@ GROUPS: Sequence[tuple[tuple[str, ...], Measure]] = (
     (("postgraphile", "natural", "mlflow"), changed.measure),
     (("cycle", "loop"), cycle.measure),
     (("growth",), growth.measure),
+    (("ingest",), ingest.measure),
+    (("storage",), storage.measure),
+    (("hang",), hang.measure),
 )
