@@ -1,20 +1,15 @@
 """The monitor's tools, on a furnished service in which nothing moves by itself: charts, list, comparison, preview."""
 
-import asyncio
 import csv
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Page, expect
 
-from jobs.database import Database
-from jobs.database.migrate import migrate
 from tests.browser.conftest import PATIENCE, Visit
-from tests.browser.scenery import LONG_NAME, furnish, job_id
-from tests.browser.stack import Stack, running_server
+from tests.browser.scenery import LONG_NAME, job_id
+from tests.browser.stack import Stack
 
 expect.set_options(timeout=PATIENCE)
 
@@ -22,36 +17,18 @@ BAD_FILE = b'{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\nhello\n'
 GOOD_FILE = b'{"prompt": "Two plums?", "completion": "2 plums"}\n' * 3
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The API and its pages, on jobs in every state."""
-    folder = tmp_path_factory.mktemp("furnished")
-    (folder / "data").mkdir()
-    url = f"sqlite:///{folder / 'data' / 'pipeline.db'}"
-    asyncio.run(_furnished(url))
-    with running_server(folder, url) as running:
-        yield running
-
-
-async def _furnished(url: str) -> None:
-    await migrate(url)
-    database = Database.open(url)
-    await furnish(database)
-    await database.close()
-
-
-async def job_page(visit: Visit, stack: Stack, name: str, query: str = "", **profile: object) -> Page:
+async def job_page(visit: Visit, furnished: Stack, name: str, query: str = "", **profile: object) -> Page:
     """The page of one of the furnished jobs, drawn."""
-    page = await visit(stack.sign_in, **profile)
-    await page.goto(f"{stack.url}/training/jobs/{job_id(name)}{query}")
+    page = await visit(furnished.sign_in, **profile)
+    await page.goto(f"{furnished.url}/training/jobs/{job_id(name)}{query}")
     await expect(page.locator("[data-chart=loss] canvas")).to_be_visible()
     return page
 
 
 async def test_zoom_smoothing_and_axis_stand_in_the_address_and_survive_a_reload(
-    stack: Stack, visit: Visit
+    furnished: Stack, visit: Visit
 ) -> None:
-    page = await job_page(visit, stack, "running")
+    page = await job_page(visit, furnished, "running")
     await page.locator("[data-chart=loss]").scroll_into_view_if_needed()
     box = await page.locator("[data-chart=loss] .u-over").bounding_box()
     assert box
@@ -82,8 +59,8 @@ async def test_zoom_smoothing_and_axis_stand_in_the_address_and_survive_a_reload
     assert "zoom" not in page.url
 
 
-async def test_one_cursor_reads_all_charts(stack: Stack, visit: Visit) -> None:
-    page = await job_page(visit, stack, "running")
+async def test_one_cursor_reads_all_charts(furnished: Stack, visit: Visit) -> None:
+    page = await job_page(visit, furnished, "running")
     await expect(page.locator("[data-part=inspect-step]")).to_have_text(
         re.compile("^step 1,340, epoch 2, .*, the newest$")
     )
@@ -104,9 +81,9 @@ async def test_one_cursor_reads_all_charts(stack: Stack, visit: Visit) -> None:
 
 
 async def test_every_point_can_be_taken_along_as_a_table_and_a_chart_as_a_picture(
-    stack: Stack, visit: Visit, tmp_path: Path
+    furnished: Stack, visit: Visit, tmp_path: Path
 ) -> None:
-    page = await job_page(visit, stack, "running")
+    page = await job_page(visit, furnished, "running")
     async with page.expect_download() as table:
         await page.get_by_role("button", name="CSV").click()
     await (await table.value).save_as(tmp_path / "all.csv")
@@ -121,8 +98,8 @@ async def test_every_point_can_be_taken_along_as_a_table_and_a_chart_as_a_pictur
     await expect(page.locator("[data-chart=loss]:fullscreen canvas")).to_be_visible()
 
 
-async def test_a_job_says_what_it_waits_for_and_where_it_is_heading(stack: Stack, visit: Visit) -> None:
-    page = await job_page(visit, stack, "running")
+async def test_a_job_says_what_it_waits_for_and_where_it_is_heading(furnished: Stack, visit: Visit) -> None:
+    page = await job_page(visit, furnished, "running")
     await expect(page.locator("[data-part=eta]")).to_have_text(re.compile("left$"))
     await expect(page.locator("[data-part=basis]")).to_contain_text("at the pace of the last 50 points")
     await expect(page.locator("[data-part=heading]")).to_have_text(re.compile(r"^Heading for \$\d+\.\d\d$"))
@@ -133,9 +110,9 @@ async def test_a_job_says_what_it_waits_for_and_where_it_is_heading(stack: Stack
         "stale": "The training may go on",
         "releasing": "Waiting for the GPU cluster to confirm",
     }.items():
-        await page.goto(f"{stack.url}/training/jobs/{job_id(name)}")
+        await page.goto(f"{furnished.url}/training/jobs/{job_id(name)}")
         await expect(page.locator("[data-part=stage]")).to_have_text(re.compile(sentence))
-    await page.goto(f"{stack.url}/training/jobs/{job_id('cancelled')}?tab=info")
+    await page.goto(f"{furnished.url}/training/jobs/{job_id('cancelled')}?tab=info")
     await expect(page.locator("[data-part=timeline] strong")).to_have_text(
         [
             "Asked for",
@@ -149,8 +126,8 @@ async def test_a_job_says_what_it_waits_for_and_where_it_is_heading(stack: Stack
     )
 
 
-async def test_ids_and_the_query_can_be_copied_and_the_query_opened(stack: Stack, visit: Visit) -> None:
-    page = await job_page(visit, stack, "bold", permissions=["clipboard-read", "clipboard-write"])
+async def test_ids_and_the_query_can_be_copied_and_the_query_opened(furnished: Stack, visit: Visit) -> None:
+    page = await job_page(visit, furnished, "bold", permissions=["clipboard-read", "clipboard-write"])
     await page.get_by_role("tab", name="Job Info").click()
     await page.get_by_role("button", name="Copy job id").click()
     await expect(page.locator("[data-part=job-facts] use[href='#icon-check']")).to_have_count(1)
@@ -161,8 +138,8 @@ async def test_ids_and_the_query_can_be_copied_and_the_query_opened(stack: Stack
     await expect(page.locator(".result-window")).to_contain_text(f'"id": "{job_id("bold")}"')
 
 
-async def test_the_list_is_searched_sorted_and_paged_in_the_address(stack: Stack, visit: Visit) -> None:
-    page = await visit(stack.sign_in)
+async def test_the_list_is_searched_sorted_and_paged_in_the_address(furnished: Stack, visit: Visit) -> None:
+    page = await visit(furnished.sign_in)
     names = page.locator(".job-name a")
     await expect(names).to_have_count(20)
     await expect(page.locator("[data-part=running]")).to_have_text("4")
@@ -188,8 +165,8 @@ async def test_the_list_is_searched_sorted_and_paged_in_the_address(stack: Stack
     await expect(page.get_by_role("heading", name="No job is found by “nothing like it”.")).to_be_visible()
 
 
-async def test_picked_jobs_are_compared(stack: Stack, visit: Visit) -> None:
-    page = await visit(stack.sign_in)
+async def test_picked_jobs_are_compared(furnished: Stack, visit: Visit) -> None:
+    page = await visit(furnished.sign_in)
     await page.get_by_label("Search by dataset or id").fill("support answers")
     boxes = page.locator(".job-pick input")
     await expect(boxes).to_have_count(3)
@@ -207,8 +184,8 @@ async def test_picked_jobs_are_compared(stack: Stack, visit: Visit) -> None:
     await expect(page.get_by_role("img", name=re.compile("Cost against validation loss"))).to_be_visible()
 
 
-async def test_a_file_is_looked_into_before_it_is_sent(stack: Stack, visit: Visit) -> None:
-    page = await visit(stack.sign_in.replace("/training/jobs", "/training/jobs/new"))
+async def test_a_file_is_looked_into_before_it_is_sent(furnished: Stack, visit: Visit) -> None:
+    page = await visit(furnished.sign_in.replace("/training/jobs", "/training/jobs/new"))
     chosen = page.get_by_label("Upload a new one")
     await chosen.set_input_files({"name": "bad.jsonl", "mimeType": "text/plain", "buffer": BAD_FILE})
     preview = page.get_by_role("region", name="Preview")
@@ -222,9 +199,9 @@ async def test_a_file_is_looked_into_before_it_is_sent(stack: Stack, visit: Visi
 
 
 async def test_the_title_counts_what_is_unread_and_the_theme_is_remembered(
-    stack: Stack, visit: Visit
+    furnished: Stack, visit: Visit
 ) -> None:
-    page = await visit(stack.sign_in)
+    page = await visit(furnished.sign_in)
     await expect(page).to_have_title(re.compile(r"^\(2\) Training jobs"))
     theme = page.get_by_role("button", name=re.compile("^Colours: system"))
     await theme.click()
@@ -236,9 +213,9 @@ async def test_the_title_counts_what_is_unread_and_the_theme_is_remembered(
 
 
 async def test_no_state_of_a_job_is_wider_than_a_phone_or_spills_on_a_wide_screen(
-    stack: Stack, visit: Visit
+    furnished: Stack, visit: Visit
 ) -> None:
-    page = await visit(stack.sign_in)
+    page = await visit(furnished.sign_in)
     too_wide = []
     ids = ",".join(str(job_id(name)) for name in ("bold", "gentle", "running", "long", "stale"))
     for where in (
@@ -247,7 +224,7 @@ async def test_no_state_of_a_job_is_wider_than_a_phone_or_spills_on_a_wide_scree
         f"/compare?ids={ids}",
         *(f"/{job_id(name)}" for name in ("running", "long", "failed", "releasing", "bold")),
     ):
-        await page.goto(f"{stack.url}/training/jobs{where}")
+        await page.goto(f"{furnished.url}/training/jobs{where}")
         await expect(page.locator("[data-part=job], [role=tab], .versus").first).to_be_visible()
         for width in (360, 375, 1280, 2560):
             await page.set_viewport_size({"width": width, "height": 800})

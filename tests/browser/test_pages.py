@@ -1,17 +1,15 @@
 """Every page, in both themes and on a phone: nothing for axe to find, nothing wider than the screen; and GraphiQL works."""
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import PATIENCE, Visit
 from tests.browser.stack import Stack
 
-AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 PHONES = (360, 375, 430)  # CSS pixels
 
 expect.set_options(timeout=PATIENCE)
@@ -82,11 +80,3 @@ async def every_page(stack: Stack, page: Page) -> Any:
     await page.goto(f"{stack.url}/training/jobs/nowhere")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Job not found")
     yield "job not found", page
-
-
-async def violations(page: Page) -> list[str]:
-    """What axe has to say, one line each."""
-    await page.evaluate(AXE.read_text())
-    found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    assert found["passes"] or found["incomplete"] or found["violations"], "axe did not run"
-    return [f"{flaw['id']}: {json.dumps(flaw['nodes'][0]['html'])}" for flaw in found["violations"]]
