@@ -1,5 +1,6 @@
 """Bringing a database to this version's schema: safe to run again, and by several processes at once."""
 
+import functools
 from pathlib import Path
 
 from alembic import command
@@ -33,6 +34,7 @@ async def migrate(url: str) -> list[str]:
         await database.close()
 
 
+@functools.cache  # of this program as it began, also when its folder holds a newer one by now
 def newest_version() -> str:
     """The version this program was written for."""
     head = ScriptDirectory(str(_FOLDER)).get_current_head()
