@@ -194,6 +194,8 @@ def _flaws_of_a_change(old: Row, new: Row) -> Iterator[str]:
         yield "its final cost changed without a release"
     if old["external_job_id"] is not None and "external_job_id" in changed:
         yield f"called {old['external_job_id']} before and {new['external_job_id']} now"
-    yield from (f"{name} fell" for name in ("progress", "current_cost", "revision") if new[name] < old[name])
+    yield from (f"{name} fell" for name in ("progress", "revision") if new[name] < old[name])
+    if new["current_cost"] < old["current_cost"] and ORDER[new["status"]] < _LAST:
+        yield "current_cost fell"  # at the end it may: the cluster says when the run had ended
     if changed.intersection(_VISIBLE) and new["revision"] == old["revision"]:
         yield f"{sorted(changed)} changed under the same revision"

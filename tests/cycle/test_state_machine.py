@@ -48,7 +48,7 @@ from tests.services.scripted_cluster import Answer, Pause, breaks_off, resets, s
 T = TypeVar("T")
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
 SETTINGS = settings(
-    max_examples=EXAMPLES or 30,
+    max_examples=EXAMPLES or 20,
     stateful_step_count=50 if EXAMPLES else 30,
     derandomize=not EXAMPLES,
     database=None,
