@@ -50,7 +50,7 @@ class Api:
 
 
 @contextlib.contextmanager
-def api(template: Path | None = None, **environment: str) -> Iterator[Api]:
+def api(template: Path | None = None, /, **environment: str) -> Iterator[Api]:
     """An API for as long as the block runs; `template` is a migrated SQLite file to begin with."""
     with tempfile.TemporaryDirectory(prefix="lora-api-") as folder:
         data, port = Path(folder), free_port()
