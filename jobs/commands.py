@@ -5,7 +5,7 @@ Nothing here waits for the GPU cluster.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum, auto
@@ -71,10 +71,11 @@ class Commands:
         max_dataset_bytes: int,
         pacing: Pacing,
         now: Now | None = None,
+        changed: Callable[[UUID], None] = lambda _: None,
     ) -> None:
-        """`now` is the database's clock unless given."""
+        """`now` is the database's clock unless given; `changed` hears of each job of which something was committed."""
         self._database, self._bell = database, bell
-        self._now = now or database.now
+        self._now, self._changed = now or database.now, changed
         self._catalog = {gpu.id: gpu for gpu in catalog}
         self._callback_urls = callback_urls
         self._calm = min(_CALM, pacing.cycle)
@@ -134,6 +135,7 @@ class Commands:
         if ended.status is not JobStatus.CANCELLED:
             raise JobFinished(ended.status)
         if job is not None:
+            self._changed(job_id)
             logger.info("job cancelled", job=str(job_id), was=job.status.value)
             await self._bell.ring()
         return ended
@@ -164,6 +166,7 @@ class Commands:
             if not await jobs.tell(tx, moves.told_by(job, report, at), look_at=look_at):
                 return CallbackOutcome.ENDED  # a cancel was quicker
             await metrics.upsert(tx, job.id, report.points)
+        self._changed(job_id)
         if job.claim_token is None and job.next_action_at is not None and job.next_action_at > look_at:
             await self._bell.ring()
         return CallbackOutcome.TAKEN

@@ -16,9 +16,11 @@ from jobs.buckets import DATASETS, Buckets, LocalBuckets, open_buckets
 from jobs.callback_url import CallbackUrls
 from jobs.commands import Commands
 from jobs.database import Database
+from jobs.database.changes import changes_of
 from jobs.database.migrate import check_schema
 from jobs.settings import Settings
 from server.auth import Authenticator
+from server.caching import Answers
 from server.callbacks import AT_ONCE, WAITING, callback_route
 from server.context import Context
 from server.files import file_routes
@@ -47,6 +49,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         environ=settings.environ,
     )
     bell = Bell(settings.redis_url)
+    changes = changes_of(database, settings.database_url)
     commands = Commands(
         database,
         buckets,
@@ -55,6 +58,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         callback_urls=CallbackUrls(settings.public_url, settings.secret_key),
         max_dataset_bytes=settings.max_dataset_bytes,
         pacing=settings.pacing,
+        changed=changes.note,
     )
     meters = Meters()
     pages = Pages(upload_origins=_upload_origins(buckets))
@@ -74,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         Authenticator(settings),
         new_context,
         pages.page(GRAPHIQL),
+        answers=Answers(changes, count=meters.job_answered),
         quota=Quota(settings.rate_limit_per_minute, settings.concurrent_requests_per_user),
     )
     reports = Quota(settings.callbacks_per_minute, AT_ONCE, waiting=WAITING)
@@ -82,7 +87,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
             await check_schema(database)
-            yield
+            async with changes.watching():
+                yield
         finally:
             await bell.close()
             await database.close()

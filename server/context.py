@@ -9,6 +9,7 @@ import strawberry
 from jobs.buckets import Buckets
 from jobs.commands import Commands
 from jobs.database import Database, Snapshot, Transaction
+from jobs.domain.job import Job
 from jobs.settings import Settings
 from server.loaders import Loaders
 
@@ -24,6 +25,7 @@ class Context:
     settings: Settings
     request_id: str
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    shown: list[Job] = field(default_factory=list)  #: what `job(id:)` found, as it was read
     snapshot: Snapshot = field(init=False, repr=False)
     loaders: Loaders = field(init=False, repr=False)
 

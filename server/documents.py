@@ -7,11 +7,13 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     IntValueNode,
     OperationDefinitionNode,
+    OperationType,
     parse,
     validate,
 )
@@ -39,6 +41,7 @@ class Operation:
     document: DocumentNode
     node: OperationDefinitionNode
     page_variables: tuple[str, ...]  #: those that say how much is asked for
+    shows_one_job: bool  #: it is a query for `job` and for nothing beside it
     refused: dict[tuple[object, ...], list[GraphQLError]] = field(default_factory=dict)
 
 
@@ -96,7 +99,7 @@ class Documents:
         if flaws := limits.static_flaws(sizes, map(measure.fragment, measure.fragments)):
             raise BadDocument(flaws)
         page_variables = tuple(sorted(measure.read))
-        return [Operation(document, node, page_variables) for node in nodes]
+        return [Operation(document, node, page_variables, _shows_one_job(node)) for node in nodes]
 
     def _remember(self, text: str, operations: list[Operation]) -> None:
         self._known[text] = operations
@@ -122,6 +125,16 @@ def _chosen(operations: list[Operation], name: str | None) -> Operation:
             return operation
     message = "The document has no operation with the name in operationName."
     raise BadDocument([GraphQLError(message, extensions={"code": "UNKNOWN_OPERATION"})])
+
+
+def _shows_one_job(node: OperationDefinitionNode) -> bool:
+    roots = node.selection_set.selections
+    return (
+        node.operation is OperationType.QUERY
+        and len(roots) == 1
+        and isinstance(roots[0], FieldNode)
+        and roots[0].name.value == "job"
+    )
 
 
 def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:

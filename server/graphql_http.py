@@ -6,7 +6,6 @@ https://graphql.github.io/graphql-over-http: no batches, no multipart, no WebSoc
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from hashlib import blake2b
 from inspect import isawaitable
 from typing import Any, TypeGuard, cast
 from urllib.parse import parse_qsl
@@ -17,15 +16,18 @@ import structlog
 from graphql import ExecutionResult, GraphQLError, OperationType, execute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.execution import optimized_is_awaitable
 
+from jobs.domain.job import Job
+from server.answers import Answer, takes_gzip
 from server.auth import Authenticator
 from server.bodies import read_body
+from server.caching import Answers, Key
 from server.context import Context
 from server.documents import BadDocument, Documents, Operation
 from server.errors import told
-from server.media import Media, answer_type, is_json, prefers_html
+from server.media import answer_type, is_json, prefers_html
 from server.middleware import request_id_of
 from server.quotas import Quota
 from server.replies import GRAPHQL, RETRY_SOON, Refused, refusal
@@ -33,7 +35,6 @@ from server.replies import GRAPHQL, RETRY_SOON, Refused, refusal
 MAX_BODY = 100 * 1024
 SECONDS = 10.0  #: for one answer
 _MOST_ERRORS = 100  # of an execution; each says where
-_VARY = "Accept, Authorization"
 
 logger = structlog.get_logger(__name__)
 
@@ -63,6 +64,7 @@ class GraphQLEndpoint:
         new_context: NewContext,
         page: Callable[[Request], Awaitable[Response]],
         *,
+        answers: Answers,
         quota: Quota,
         seconds: float = SECONDS,
     ) -> None:
@@ -72,12 +74,14 @@ class GraphQLEndpoint:
         self._authenticator = authenticator
         self._new_context = new_context
         self._page = page
+        self._answers = answers
         self._quota = quota
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
+        response: ASGIApp
         try:
             response = await self._answer(request)
         except Refused as exc:
@@ -86,7 +90,7 @@ class GraphQLEndpoint:
             response = Response(status_code=400)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> ASGIApp:
         scope = request.scope
         accept = ",".join(_values(scope, b"accept")) or None
         if request.method not in ("GET", "POST"):
@@ -97,26 +101,51 @@ class GraphQLEndpoint:
         user_id = await self._authenticator.user_of(_values(scope, b"authorization"))
         media = answer_type(accept)
         async with self._quota.turn(user_id):  # one that must wait, or is refused, is not read
-            question = _from_url(scope["query_string"]) if by_get else await _from_body(request)
-            context = self._new_context(user_id, request_id_of(scope))
-            status, answer = await self._carry_out(question, context, by_get=by_get)
-        return _response(status, answer, media, _values(scope, b"if-none-match") if by_get else None)
+            text = scope["query_string"] if by_get else await _body(request)
+            key = self._answers.key(user_id, text, media, by_get=by_get)
+            answer = await self._answers.recall(key) or await self._fresh(key, request_id_of(scope))
+        return answer.reply(
+            by_get=by_get,
+            known=_values(scope, b"if-none-match"),
+            packed=takes_gzip(",".join(_values(scope, b"accept-encoding"))),
+        )
+
+    async def _fresh(self, key: Key, request_id: str) -> Answer:
+        """The answer to a question that is not remembered."""
+        question = _from_url(key.text) if key.by_get else _from_body(key.text)
+        try:
+            operation = self._ready(question, by_get=key.by_get)
+        except BadDocument as exc:
+            errors = [told(error, request_id, executed=False) for error in exc.errors]
+            return Answer(400, _refused(errors), key.media)
+
+        async def executed() -> tuple[Answer, Job | None]:
+            context = self._new_context(key.user_id, request_id)
+            status, content = await self._carry_out(question, operation, context)
+            is_whole = status == 200 and "errors" not in content
+            return Answer(status, content, key.media), context.shown[
+                0
+            ] if is_whole and context.shown else None
+
+        if operation.shows_one_job:
+            return await self._answers.make(key, executed)
+        return (await executed())[0]
+
+    def _ready(self, question: Question, *, by_get: bool) -> Operation:
+        """The operation that is asked for, if it may be executed. Raises `BadDocument`, `Refused`."""
+        operation = self._documents.operation(question.query, question.operationName)
+        if by_get and operation.node.operation is not OperationType.QUERY:
+            raise Refused(405, "METHOD_NOT_ALLOWED", "Mutations are asked by POST.", {"Allow": "POST"})
+        self._documents.check_cost(operation, question.variables or {})
+        return operation
 
     async def _carry_out(
-        self, question: Question, context: Context, *, by_get: bool
+        self, question: Question, operation: Operation, context: Context
     ) -> tuple[int, dict[str, Any]]:
-        """The answer, and the status that its content deserves; 400 when nothing was executed."""
-        variables = question.variables or {}
-        try:
-            operation = self._documents.operation(question.query, question.operationName)
-            if by_get and operation.node.operation is not OperationType.QUERY:
-                raise Refused(405, "METHOD_NOT_ALLOWED", "Mutations are asked by POST.", {"Allow": "POST"})
-            self._documents.check_cost(operation, variables)
-        except BadDocument as exc:
-            return 400, _refused([told(error, context.request_id, executed=False) for error in exc.errors])
+        """The content of the answer, and the status that it deserves."""
         try:
             async with asyncio.timeout(self._seconds):
-                result = await self._execute(operation, variables, context)
+                result = await self._execute(operation, question.variables or {}, context)
         except TimeoutError as exc:
             logger.warning("too slow", operation=question.operationName, seconds=self._seconds)
             raise Refused(
@@ -164,31 +193,6 @@ def _refused(errors: list[GraphQLError]) -> dict[str, Any]:
     return {"errors": [error.formatted for error in errors]}
 
 
-def _response(status: int, answer: dict[str, Any], media: Media, known: list[str] | None) -> Response:
-    """The response; `known` are the tags of what the client has, None when it may not have anything.
-
-    What is refused for its document is well-formed HTTP, and `application/json` keeps 200 for that.
-    """
-    body = msgspec.json.encode(answer)
-    if status == 400 and media is Media.JSON:
-        status = 200
-    fields = {"Content-Type": media.content_type, "Vary": _VARY, "Cache-Control": "no-store"}
-    if status == 503:
-        fields |= RETRY_SOON
-    if known is not None and status == 200:
-        etag = f'"{blake2b(body, digest_size=12, person=media.name.encode()).hexdigest()}"'
-        fields |= {"ETag": etag, "Cache-Control": "private, no-cache"}
-        if _is_known(etag, known):
-            del fields["Content-Type"]
-            return Response(status_code=304, headers=fields)
-    return Response(body, status, fields)
-
-
-def _is_known(etag: str, given: list[str]) -> bool:
-    tags = [tag.strip().removeprefix("W/") for line in given for tag in line.split(",")]
-    return etag in tags or "*" in tags
-
-
 def _values(scope: Scope, name: bytes) -> list[str]:
     """Every header of this name, which is in small letters."""
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
@@ -222,11 +226,14 @@ def _parameter(given: dict[str, str], name: str) -> dict[str, Any] | None:
         raise _malformed(f"The parameter `{name}` is no JSON object.") from exc
 
 
-async def _from_body(request: Request) -> Question:
+async def _body(request: Request) -> bytes:
     types = request.headers.getlist("content-type")
     if len(types) != 1 or not is_json(types[0]):
         raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the question as application/json, in UTF-8.")
-    body = await read_body(request, MAX_BODY)
+    return await read_body(request, MAX_BODY)
+
+
+def _from_body(body: bytes) -> Question:
     try:
         return _question.decode(body)
     except msgspec.ValidationError as exc:

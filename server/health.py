@@ -52,6 +52,13 @@ class Meters:
             ["reason"],
             registry=self.registry,
         )
+        self._job_answers = Counter(
+            "lora_pipeline_job_answers",
+            "Questions about one job, by how they were answered: remembered; checked: remembered, and still true by the "
+            "database; joined: one made for somebody who asked the same; made.",
+            ["how"],
+            registry=self.registry,
+        )
 
         # Looking a counter up by its labels takes longer than counting: routes, methods and statuses are few.
         self._known: dict[tuple[str, str, int], Callable[[float], None]] = {}
@@ -68,6 +75,10 @@ class Meters:
 
             self._known[key] = both
         self._known[key](seconds)
+
+    def job_answered(self, how: str) -> None:
+        """Count one answer about one job."""
+        self._job_answers.labels(how).inc()
 
     def callback_refused(self, code: str) -> None:
         """Count one report of a trainer that was refused with this code of ours."""

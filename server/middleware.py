@@ -54,7 +54,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _completed(message.get("headers", ()), request_id)
+                message["headers"] = _completed(status, message.get("headers", ()), request_id)
             await send(message)
 
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -94,7 +94,8 @@ def _request_id(scope: Scope) -> str:
     return secrets.token_hex(8)
 
 
-def _completed(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
+def _completed(status: int, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
     said = {name.lower() for name, _ in headers}
-    ours = [(name, value) for name, value in HEADERS.items() if name not in said]
+    # Who gets a 304 goes on with the headers that it has.
+    ours = [(name, value) for name, value in HEADERS.items() if name not in said] if status != 304 else []
     return [*headers, *ours, (b"x-request-id", request_id.encode())]

@@ -20,4 +20,7 @@ async def job(
         return None
     async with info.context.read() as tx:
         found = await jobs.get(tx, wanted, info.context.user_id)
-    return Job.of(found) if found else None
+    if found is None:
+        return None
+    info.context.shown.append(found)
+    return Job.of(found)

@@ -9,9 +9,9 @@ from server.context import Info
 from server.scalars import BigInt
 from server.types.interfaces import Node
 
-_ROUND = timedelta(
+ROUND = timedelta(
     minutes=30
-)  #: questions within it get the same URL, so that an unchanged job has an unchanged answer
+)  #: within it questions get the same URL: an unchanged job has an unchanged answer
 _LIFE = timedelta(hours=1)  #: the least that every URL lives
 
 
@@ -43,11 +43,11 @@ class ModelArtifact(Node):
     def download_url(self, info: Info) -> str:
         """Signed for this one file."""
         asked_at = info.context.asked_at
-        into_round = (asked_at - asked_at.min.replace(tzinfo=asked_at.tzinfo)) % _ROUND
+        into_round = (asked_at - asked_at.min.replace(tzinfo=asked_at.tzinfo)) % ROUND
         return info.context.buckets.get_url(
             self.artifact.storage_bucket,
             self.artifact.storage_path,
             issued_at=asked_at - into_round,
-            lifetime=_LIFE + _ROUND,
+            lifetime=_LIFE + ROUND,
             filename=self.artifact.name,
         )

@@ -168,7 +168,10 @@ class House:
 
     async def completed(self, user: str = "ada", **changes: Any) -> Job:
         """A job that was trained to the end in an hour, with an artifact."""
-        job = await self.running(user, **changes)
+        return await self.ended(await self.running(user, **changes))
+
+    async def ended(self, job: Job) -> Job:
+        """That running job, an hour later."""
         artifact = ReportedArtifact(f"{job.id}.tar", 2**33, "ab" * 32)
         report = Report(status=ClusterStatus.COMPLETED, artifact=artifact)
         return await self._seen(job, report, job.created_at + MINUTE + HOUR)

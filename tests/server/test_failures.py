@@ -20,8 +20,10 @@ from starlette.routing import Route
 from strawberry.scalars import JSON
 
 from jobs.database import DatabaseUnavailable
+from jobs.database.changes import SqliteChanges
 from jobs.logs import configure_logging
 from server.auth import Authenticator
+from server.caching import Answers
 from server.context import Context
 from server.graphql_http import GraphQLEndpoint
 from server.health import Meters
@@ -100,6 +102,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         Authenticator(settings_of(tmp_path)),
         lambda _, request_id: cast("Context", _Context(request_id)),
         page,
+        answers=Answers(SqliteChanges("file:nothing")),
         quota=Quota(per_minute=10_000, at_once=10),
         seconds=SECONDS,
     )
@@ -116,6 +119,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 class _Context:
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
+        self.shown: list[Any] = []
 
     async def close(self) -> None:
         pass

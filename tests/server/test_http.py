@@ -27,7 +27,7 @@ async def test_a_question_is_answered_by_post_and_by_get(api: Site) -> None:
     for answer in (posted, got):
         assert (answer.status_code, answer.json()) == (200, ADA)
         assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
-        assert answer.headers["Vary"] == "Accept, Authorization"
+        assert answer.headers["Vary"] == "Accept, Accept-Encoding, Authorization"
     assert posted.headers["Cache-Control"] == "no-store"
     assert "ETag" not in posted.headers
 
