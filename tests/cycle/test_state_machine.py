@@ -156,6 +156,7 @@ class Histories(RuleBasedStateMachine):
         self.under_way: list[Pause] = []  # requests of killed workers that have not arrived yet
         self.is_down = False
         self.unsent: set[UUID] = set()  # cancelled while queued
+        self.hard_to_stop: set[UUID] = set()  # cancels of it will be answered with a fault
         self.told: dict[UUID, set[int]] = {}  # steps that a run has told of
         self.last: Snapshot = site.run(snapshot(site.database))
 
@@ -270,11 +271,36 @@ class Histories(RuleBasedStateMachine):
     def an_answer_will_be_faulty(self, job: UUID, fault: tuple[str, Answer]) -> None:
         verb, answer = fault
         self.cluster.jobs[job].script(**{verb: [answer]})
+        if verb == "cancel":
+            self.hard_to_stop.add(job)
 
     @rule()
     def the_cluster_goes_or_comes_back(self) -> None:
         self.is_down = not self.is_down
         self.site.run(self.cluster.go_down() if self.is_down else self.cluster.come_back())
+
+    @precondition(lambda self: not self.is_down)
+    @rule(who=WORKERS)
+    def the_cluster_is_away_for_a_day(self, who: str) -> None:
+        self.the_cluster_goes_or_comes_back()
+        for seconds in (400, 400, 43_200, 43_200):
+            self.one_passes(who, seconds)
+        self.the_cluster_goes_or_comes_back()
+
+    @precondition(lambda self: not self.is_down)
+    @rule(who=WORKERS, job=jobs)
+    def a_run_is_unknown_for_a_while(self, who: str, job: UUID) -> None:
+        if job not in self.hard_to_stop:  # a cancel that is not obeyed and a 404 after it would be a lie
+            self.site.run(self._unknown(who, job))
+
+    async def _unknown(self, who: str, job_id: UUID) -> None:
+        for _ in range(4):
+            job = await self.house.look(job_id)
+            if job.status is not JobStatus.RUNNING or job.next_action_at is None:
+                break
+            self.clock.instant = max(self.clock.instant, job.next_action_at)
+            self.cluster.script(job_id, status=[says(404)])
+            await self.house.turn(seconds=61, cycle=self.workers[who])
 
     @rule(job=jobs, percent=PERCENT, steps=STEPS)
     def a_run_gets_on(self, job: UUID, percent: float, steps: list[int]) -> None:

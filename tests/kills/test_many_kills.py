@@ -15,7 +15,7 @@ from tests.invariants import Snapshot
 from tests.kills.conftest import OpenSite
 from tests.kills.site import Site, Worker
 
-EVERY = {"sqlite": 9, "postgresql": 47}  # points; one job takes about 70 and 350
+EVERY = {"sqlite": 9, "postgresql": 71}  # points; one job takes about 70 and 350
 SIDE_BY_SIDE = 4
 MOST_JOBS = 12  # at random
 SECONDS = float(os.environ.get("KILL_SECONDS", "4"))
