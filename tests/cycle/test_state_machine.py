@@ -236,14 +236,23 @@ class Histories(RuleBasedStateMachine):
 
     async def _overtaken(self, who: str, job: UUID, then: str, *, act: bool) -> None:
         passing, pause = await self._in_mid_call(who, act=act)
+        held = await snapshot(self.site.database)
         if then != "pass":
             await self._cancel(job)
         if then != "cancel":
             other = self.workers["B" if who == "A" else "A"]
             await self.house.turn(seconds=61, cycle=other)
+        overtaken = await snapshot(self.site.database)
         pause.end()
         await passing
         await self.workers[who].settle()
+        after = await snapshot(self.site.database)
+        for job_id, row in overtaken.jobs.items():
+            if (
+                row["claim_token"] != held.jobs[job_id]["claim_token"]
+            ):  # nothing but what was learnt is stored
+                changed = {name for name in row if row[name] != after.jobs[job_id][name]}
+                assert changed <= {"external_job_id", "accepted_at", "next_action_at", "revision"}
 
     async def _in_mid_call(self, who: str, *, act: bool) -> tuple[asyncio.Task[Any], Pause]:
         """A pass that has asked all it wants to ask, and was not answered."""
