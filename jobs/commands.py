@@ -167,8 +167,10 @@ class Commands:
                 return CallbackOutcome.ENDED  # a cancel was quicker
             await metrics.upsert(tx, job.id, report.points)
         self._changed(job_id)
-        if job.claim_token is None and job.next_action_at is not None and job.next_action_at > look_at:
-            await self._bell.ring()
+        if job.claim_token is None and job.next_action_at is not None:
+            is_overdue = job.next_action_at <= at - self._calm  # nobody heard that it was due
+            if is_overdue or job.next_action_at > look_at:
+                await self._bell.ring()
         return CallbackOutcome.TAKEN
 
     async def _made_before(self, user_id: str, wish: TrainingWish) -> Job | None:

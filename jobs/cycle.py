@@ -85,13 +85,19 @@ class Cycle:
         Raises `DatabaseUnavailable`: then nothing was begun, or the claims run out and another pass makes up for it.
         """
         now = await self._now()
+        patience = min(_STRAGGLER, self._pacing.cycle)
         async with self._database.read() as tx:
             is_due = await jobs.is_due(tx, now)
         if is_due and (begun := await self._begin_all()):
-            await asyncio.wait(begun, timeout=min(_STRAGGLER, self._pacing.cycle).total_seconds())
+            await asyncio.wait(begun, timeout=patience.total_seconds())
+        # What a straggler's answer makes due is not in the table yet, and nobody rings for it.
+        at_most = patience if self._asking else None
         async with self._database.read() as tx:
             look_at = await jobs.next_look(tx)
-        return None if look_at is None else max(timedelta(), look_at - await self._now())
+        if look_at is None:
+            return at_most
+        more_in = max(timedelta(), look_at - await self._now())
+        return more_in if at_most is None else min(more_in, at_most)
 
     async def settle(self) -> None:
         """Return when every answer that is still awaited has been saved."""
