@@ -46,7 +46,8 @@ class Settings:
     submit_limit: int  #: queued jobs taken per cycle and worker
     cluster_timeout: timedelta  #: of one whole call
     max_dataset_bytes: int
-    rate_limit_per_minute: int  #: GraphQL requests of one user, at one API process
+    rate_limit_per_minute: int  #: GraphQL requests of one user
+    rate_limit_store: str  #: `process`: each API process counts for itself; `redis`: all together
     concurrent_requests_per_user: int  #: the same, at once
     callbacks_per_minute: int  #: reports of one job's trainer
     gpu_catalog: tuple[GpuType, ...]
@@ -84,6 +85,7 @@ class Settings:
             cluster_timeout=read.seconds("CLUSTER_TIMEOUT_SECONDS", 10, 0.05),
             max_dataset_bytes=read.whole("MAX_DATASET_BYTES", 1024 * MIB, 1, 5 * 1024 * MIB),
             rate_limit_per_minute=read.whole("RATE_LIMIT_PER_MINUTE", 6_000, 1, 10**9),
+            rate_limit_store=read.word("RATE_LIMIT_STORE", "process", ("process", "redis")),
             concurrent_requests_per_user=read.whole("CONCURRENT_REQUESTS_PER_USER", 20, 1, 10_000),
             callbacks_per_minute=read.whole("CALLBACKS_PER_MINUTE", 1_200, 1, 10**9),
             gpu_catalog=read.catalog("GPU_CATALOG"),

@@ -31,6 +31,7 @@ from server.pages import GRAPHIQL, Pages
 from server.quotas import Quota
 from server.replies import GRAPHQL, http_exception
 from server.schema import schema
+from server.shared_allowance import SharedAllowance
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -73,13 +74,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
             request_id=request_id,
         )
 
+    allowance = SharedAllowance(settings.redis_url) if settings.rate_limit_store == "redis" else None
     endpoint = GraphQLEndpoint(
         schema,
         Authenticator(settings),
         new_context,
         pages.page(GRAPHIQL),
         answers=Answers(changes, count=meters.job_answered),
-        quota=Quota(settings.rate_limit_per_minute, settings.concurrent_requests_per_user),
+        quota=Quota(settings.rate_limit_per_minute, settings.concurrent_requests_per_user, shared=allowance),
     )
     reports = Quota(settings.callbacks_per_minute, AT_ONCE, waiting=WAITING)
 
@@ -90,6 +92,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             async with changes.watching():
                 yield
         finally:
+            if allowance:
+                await allowance.close()
             await bell.close()
             await database.close()
 

@@ -1,7 +1,7 @@
 """How much one caller may ask of this process: so often a minute, and so much at once; everybody else is not to notice.
 
 A caller may use a minute's allowance in one burst; it comes back evenly. What is too much at once waits its turn for a
-while, unread. Each process counts for itself.
+while, unread. Each process counts for itself, unless the allowance is one that they share.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from server.replies import Refused
+from server.shared_allowance import SharedAllowance
 
 _MINUTE = 60.0
 _MANY = 10_000  # callers known at a time before idle ones are forgotten
@@ -38,8 +39,10 @@ class Quota:
         waiting: int = 100,
         patience: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
+        shared: SharedAllowance | None = None,
     ) -> None:
         """`waiting` is how many may wait for a turn, `patience` for how many seconds."""
+        self._shared = shared
         self._per_minute, self._at_once = per_minute, at_once
         self._waiting, self._patience, self._clock = waiting, patience, clock
         self._callers: dict[str, _Caller] = {}
@@ -51,7 +54,7 @@ class Quota:
 
     async def enter(self, who: str) -> _Caller:
         """Count a request and wait for its turn; give what comes back to `leave`."""
-        caller = self._counted(who)
+        caller = await self._counted_by_all(who) if self._shared else self._counted(who)
         await self._admit(caller)
         return caller
 
@@ -65,19 +68,35 @@ class Quota:
                 return
         caller.running -= 1
 
+    async def _counted_by_all(self, who: str) -> _Caller:
+        assert self._shared is not None  # noqa: S101 - for the type checker: the caller looked
+        over = await self._shared.overdrawn(who, step=_MINUTE / self._per_minute, most=_MINUTE)
+        if over is None:
+            return self._counted(who)
+        if over > 0:
+            raise self._overdrawn(over)
+        return self._known(who, self._clock())
+
     def _counted(self, who: str) -> _Caller:
         now = self._clock()
+        caller = self._known(who, now)
+        full_at = max(caller.full_at, now) + _MINUTE / self._per_minute
+        if full_at - now > _MINUTE:
+            raise self._overdrawn(full_at - now - _MINUTE)
+        caller.full_at = full_at
+        return caller
+
+    def _known(self, who: str, now: float) -> _Caller:
         caller = self._callers.get(who)
         if caller is None:
             self._forget(now)
             caller = self._callers[who] = _Caller(now)
-        full_at = max(caller.full_at, now) + _MINUTE / self._per_minute
-        if full_at - now > _MINUTE:
-            seconds = math.ceil(full_at - now - _MINUTE)
-            sentence = f"This is more than {self._per_minute:,} a minute. Go on in {seconds} s."
-            raise Refused(429, "RATE_LIMITED", sentence, {"Retry-After": str(seconds)})
-        caller.full_at = full_at
         return caller
+
+    def _overdrawn(self, over: float) -> Refused:
+        seconds = math.ceil(over)
+        sentence = f"This is more than {self._per_minute:,} a minute. Go on in {seconds} s."
+        return Refused(429, "RATE_LIMITED", sentence, {"Retry-After": str(seconds)})
 
     async def _admit(self, caller: _Caller) -> None:
         if caller.running < self._at_once:

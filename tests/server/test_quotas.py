@@ -15,7 +15,9 @@ from jobs.domain.pricing import GpuConfig
 from jobs.domain.training import Hyperparameters
 from server.quotas import Quota
 from server.replies import Refused
+from server.shared_allowance import SharedAllowance
 from tests.server.web import MODERN, Site, settings_of, site
+from tests.services import ValkeyServer
 
 VIEWER = "{ viewer { id } }"
 
@@ -194,3 +196,21 @@ async def test_a_flood_of_reports_about_one_job_is_refused_and_another_jobs_are_
     assert await report(paths[1]) == (404, False)
     wrong = await api.http.post(paths[0][:-1], json={"points": []})
     assert wrong.status_code == 404  # a stranger is told nothing, not even that it is too much
+
+
+async def test_processes_that_share_redis_count_together(valkey_server: ValkeyServer, clock: Clock) -> None:
+    both = [SharedAllowance(valkey_server.url) for _ in range(2)]
+    one, other = (Quota(6, 100, clock=clock, shared=allowance) for allowance in both)
+    who = str(uuid4())
+    assert [await ask(quota, who) for quota in (one, other) * 3] == [None] * 6
+    assert await ask(one, who) == await ask(other, who) == "10"
+    assert await ask(one, str(uuid4())) is None
+    for allowance in both:
+        await allowance.close()
+
+
+async def test_while_redis_is_away_each_process_counts_for_itself(clock: Clock) -> None:
+    allowance = SharedAllowance("redis://127.0.0.1:9/0")
+    quota = Quota(2, 100, clock=clock, shared=allowance)
+    assert [await ask(quota) for _ in range(3)] == [None, None, "30"]
+    await allowance.close()
