@@ -35,9 +35,13 @@ class Id(TypeDecorator[UUID]):
         """SQLite takes text."""
         return value if value is None or dialect.name == "postgresql" else str(value)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Postgres' driver gives UUIDs: no row waits for us to look at them."""
+        return None if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+
     def process_result_value(self, value: Any, dialect: Dialect) -> UUID | None:
-        """A UUID either way."""
-        return value if value is None or isinstance(value, UUID) else UUID(value)
+        """SQLite gives text."""
+        return None if value is None else UUID(value)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -55,15 +59,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Postgres' driver gives instants in UTC."""
+        return None if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC either way."""
-        return (
-            None
-            if value is None
-            else value.replace(tzinfo=UTC)
-            if value.tzinfo is None
-            else value.astimezone(UTC)
-        )
+        """SQLite's are in UTC and do not say so."""
+        return None if value is None else value.replace(tzinfo=UTC)
 
 
 class Money(TypeDecorator[Decimal]):
@@ -85,8 +87,12 @@ class Money(TypeDecorator[Decimal]):
             raise ValueError(f"{value} dollars is no whole number of cents")
         return cents if dialect.name == "postgresql" else str(cents)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Postgres' driver gives exact decimals."""
+        return None if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        """Two places either way."""
+        """SQLite gives text."""
         return None if value is None else Decimal(value)
 
 
