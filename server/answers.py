@@ -1,6 +1,7 @@
 """An answer as it is sent: encoded, tagged and packed once, however often it goes out."""
 
 import gzip
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -57,8 +58,8 @@ class Answer:
 
     @cached_property
     def _tag(self) -> str:
-        digest = blake2b(self.body, digest_size=12, person=self._media.name.encode()).hexdigest()
-        return f'"{digest}"'
+        digest = blake2b(self.body, digest_size=9, person=self._media.name.encode()).digest()
+        return f'"{urlsafe_b64encode(digest).decode()}"'
 
     def _made(self, by_get: bool, may_have_it: bool, packed: bool) -> Reply:
         fields = {"Vary": _VARY, "Cache-Control": "no-store"}

@@ -1,23 +1,29 @@
 """Reading a request's body with a limit, counted while it streams in."""
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from server.replies import Refused
 
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The body, of at most `limit` bytes. Raises `Refused` (413, 415) and Starlette's `ClientDisconnect`."""
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body without a content encoding.")
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > limit:
-        raise _too_large(limit)
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit:
+    for name, value in request.scope["headers"]:
+        if name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body without a content encoding.")
+        if name == b"content-length" and value.isdigit() and int(value[:20]) > limit:
             raise _too_large(limit)
-    return bytes(body)
+    pieces: list[bytes] = []
+    size, there_is_more = 0, True
+    while there_is_more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            raise _too_large(limit)
+        there_is_more = message.get("more_body", False)
+    return b"".join(pieces)
 
 
 def _too_large(limit: int) -> Refused:

@@ -35,6 +35,7 @@ from server.replies import GRAPHQL, RETRY_SOON, Refused, refusal
 MAX_BODY = 100 * 1024
 SECONDS = 10.0  #: for one answer
 _MOST_ERRORS = 100  # of an execution; each says where
+_HEADERS = (b"accept", b"accept-encoding", b"authorization", b"content-type", b"if-none-match")
 
 logger = structlog.get_logger(__name__)
 
@@ -92,22 +93,23 @@ class GraphQLEndpoint:
 
     async def _answer(self, request: Request) -> ASGIApp:
         scope = request.scope
-        accept = ",".join(_values(scope, b"accept")) or None
-        if request.method not in ("GET", "POST"):
+        given = _given(scope)
+        accept = ",".join(given[b"accept"]) or None
+        if scope["method"] not in ("GET", "POST"):
             raise Refused(405, "METHOD_NOT_ALLOWED", "Ask by GET or POST.", {"Allow": "GET, POST"})
-        by_get = request.method == "GET"
+        by_get = scope["method"] == "GET"
         if by_get and prefers_html(accept) and b"query=" not in scope["query_string"]:
             return await self._page(request)
-        user_id = await self._authenticator.user_of(_values(scope, b"authorization"))
+        user_id = await self._authenticator.user_of(given[b"authorization"])
         media = answer_type(accept)
         async with self._quota.turn(user_id):  # one that must wait, or is refused, is not read
-            text = scope["query_string"] if by_get else await _body(request)
+            text = scope["query_string"] if by_get else await _body(request, given[b"content-type"])
             key = self._answers.key(user_id, text, media, by_get=by_get)
             answer = await self._answers.recall(key) or await self._fresh(key, request_id_of(scope))
         return answer.reply(
             by_get=by_get,
-            known=_values(scope, b"if-none-match"),
-            packed=takes_gzip(",".join(_values(scope, b"accept-encoding"))),
+            known=given[b"if-none-match"],
+            packed=takes_gzip(",".join(given[b"accept-encoding"])),
         )
 
     async def _fresh(self, key: Key, request_id: str) -> Answer:
@@ -193,9 +195,13 @@ def _refused(errors: list[GraphQLError]) -> dict[str, Any]:
     return {"errors": [error.formatted for error in errors]}
 
 
-def _values(scope: Scope, name: bytes) -> list[str]:
-    """Every header of this name, which is in small letters."""
-    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+def _given(scope: Scope) -> dict[bytes, list[str]]:
+    """Of the headers that count here each one that was sent."""
+    given: dict[bytes, list[str]] = {name: [] for name in _HEADERS}
+    for name, value in scope["headers"]:
+        if name in given:
+            given[name].append(value.decode("latin-1"))
+    return given
 
 
 @lru_cache(maxsize=1024)  # who polls asks the same again and again; nobody changes a question
@@ -226,8 +232,7 @@ def _parameter(given: dict[str, str], name: str) -> dict[str, Any] | None:
         raise _malformed(f"The parameter `{name}` is no JSON object.") from exc
 
 
-async def _body(request: Request) -> bytes:
-    types = request.headers.getlist("content-type")
+async def _body(request: Request, types: list[str]) -> bytes:
     if len(types) != 1 or not is_json(types[0]):
         raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the question as application/json, in UTF-8.")
     return await read_body(request, MAX_BODY)

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 import structlog
 from prometheus_client import (
@@ -10,9 +12,11 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
+    Metric,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -23,29 +27,38 @@ from jobs.database.migrate import check_schema
 
 _REMEMBERED = 1.0  # seconds that an answer about readiness serves everybody who asks
 _FIGURES_REMEMBERED = 5.0  # seconds, likewise
+_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)  # seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE", "PATCH"})
 
 logger = structlog.get_logger(__name__)
 
 
-class Meters:
+class _Requests:
+    """Requests of one kind: how many took up to each of `_BOUNDS` and longer than the one before, and all their time."""
+
+    __slots__ = ("by_bound", "seconds")
+
+    def __init__(self) -> None:
+        self.by_bound, self.seconds = [0] * (len(_BOUNDS) + 1), 0.0
+
+    def count(self, seconds: float) -> None:
+        """One more."""
+        self.by_bound[bisect_left(_BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+    def add(self, other: "_Requests") -> None:
+        """All of another kind."""
+        self.by_bound = [ours + theirs for ours, theirs in zip(self.by_bound, other.by_bound, strict=True)]
+        self.seconds += other.seconds
+
+
+class Meters(Collector):
     """Counters of this process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "lora_pipeline_http_requests",
-            "Requests answered, by route, method and status.",
-            ["route", "method", "status"],
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "lora_pipeline_http_request_seconds",
-            "How long an answer took, by route.",
-            ["route"],
-            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
-            registry=self.registry,
-        )
+        self._requests: dict[tuple[str, str, int], _Requests] = {}
+        self.registry.register(self)
         self._callback_rejects = Counter(
             "lora_pipeline_callback_rejects",
             "Trainers' reports that were not taken, by reason; gone: the job had ended, as after each cancel.",
@@ -60,25 +73,41 @@ class Meters:
             registry=self.registry,
         )
 
-        # Looking a counter up by its labels takes longer than counting: routes, methods and statuses are few.
-        self._known: dict[tuple[str, str, int], Callable[[float], None]] = {}
+        self._known_answers: dict[str, Callable[[], None]] = {}
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one request; status 0 is one that nobody waited for."""
         key = route, method if method in _METHODS else "other", status
-        if key not in self._known:
-            count, time_taken = self._requests.labels(*key), self._seconds.labels(route)
+        requests = self._requests.get(key)
+        if requests is None:
+            requests = self._requests[key] = _Requests()
+        requests.count(seconds)
 
-            def both(took: float) -> None:
-                count.inc()
-                time_taken.observe(took)
-
-            self._known[key] = both
-        self._known[key](seconds)
+    def collect(self) -> Iterator[Metric]:
+        """What `answered` has counted, for the registry: its own counters take longer than many an answer."""
+        counter = CounterMetricFamily(
+            "lora_pipeline_http_requests",
+            "Requests answered, by route, method and status.",
+            labels=["route", "method", "status"],
+        )
+        histogram = HistogramMetricFamily(
+            "lora_pipeline_http_request_seconds", "How long an answer took, by route.", labels=["route"]
+        )
+        routes: dict[str, _Requests] = {}
+        for (route, method, status), requests in self._requests.items():
+            counter.add_metric([route, method, str(status)], sum(requests.by_bound))
+            routes.setdefault(route, _Requests()).add(requests)
+        for route, requests in routes.items():
+            sums = zip([*map(str, _BOUNDS), "+Inf"], accumulate(requests.by_bound), strict=True)
+            histogram.add_metric([route], list(sums), requests.seconds)
+        yield counter
+        yield histogram
 
     def job_answered(self, how: str) -> None:
         """Count one answer about one job."""
-        self._job_answers.labels(how).inc()
+        if how not in self._known_answers:
+            self._known_answers[how] = self._job_answers.labels(how).inc
+        self._known_answers[how]()
 
     def callback_refused(self, code: str) -> None:
         """Count one report of a trainer that was refused with this code of ours."""

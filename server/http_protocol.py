@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -25,23 +26,30 @@ class PatientProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
+        self._patience: float | None = (
+            None  # seconds that what comes next has, from when `_start_timer` is called
+        )
+        self._is_new = False
         self._in_headers = True
         self._header_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._wait(self.header_seconds)
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
+        self._start_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._timer is None:  # the first bytes after a request, be they only blank lines
+        if self._patience is None:  # the first bytes after a request, be they only blank lines
             self._begin_headers()
         if self._in_headers:
             self._header_bytes += len(data)
         super().data_received(data)
+        self._start_timer()  # not before, for most requests come in one piece
         if self._in_headers and self._header_bytes > MAX_HEADERS:
             self._cut(431, "The request's headers are too large.")
 
@@ -51,7 +59,7 @@ class PatientProtocol(HttpToolsProtocol):
             self._begin_headers()
 
     def on_headers_complete(self) -> None:
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADERS:
+        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > MAX_HEADERS:
             self._cut(431, "The request's headers are too large.")
             return
         self._in_headers = False
@@ -79,13 +87,21 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _wait(self, seconds: float | None) -> None:
         """Give what comes next so much time; None: it may take as long as it likes."""
+        self._patience, self._is_new = seconds, True
+
+    def _start_timer(self) -> None:
+        if not self._is_new:
+            return
+        self._is_new = False
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if seconds is None else self.loop.call_later(seconds, self._late)
+        patience = self._patience
+        self._timer = None if patience is None else self.loop.call_later(patience, self._late)
 
     def _late(self) -> None:
         if not self._in_headers and self.flow.read_paused:  # it is us who do not read on
             self._wait(self.body_seconds)
+            self._start_timer()
         else:
             self._cut(408, "The request did not arrive in time.")
 

@@ -53,6 +53,7 @@ def prefers_html(accept: str | None) -> bool:
     )
 
 
+@lru_cache(maxsize=256)
 def is_json(content_type: str | None) -> bool:
     """Whether a body of this type is JSON in UTF-8."""
     kind, *parameters = (content_type or "").split(";")

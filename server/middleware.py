@@ -1,8 +1,8 @@
 """Round every request: its id, the headers every answer has, what is counted, and what happens when our code fails."""
 
 import re
-import secrets
 import time
+from random import getrandbits
 from typing import Any
 
 import structlog
@@ -23,6 +23,7 @@ HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"cache-control": b"no-store",
 }
+_FIELDS = tuple(HEADERS.items())
 SLOW = 1.0  #: seconds; a request that takes longer is logged
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _KEY = "lora_pipeline.request_id"
@@ -91,11 +92,12 @@ def _request_id(scope: Scope) -> str:
     given = [value for name, value in scope["headers"] if name == b"x-request-id"]
     if len(given) == 1 and _GIVEN_ID.fullmatch(given[0]):
         return str(given[0], "ascii")
-    return secrets.token_hex(8)
+    return f"{getrandbits(48):012x}"
 
 
 def _completed(status: int, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
-    said = {name.lower() for name, _ in headers}
-    # Who gets a 304 goes on with the headers that it has.
-    ours = [(name, value) for name, value in HEADERS.items() if name not in said] if status != 304 else []
-    return [*headers, *ours, (b"x-request-id", request_id.encode())]
+    own = (b"x-request-id", request_id.encode())
+    if status == 304:  # who gets it goes on with the headers that it has
+        return [*headers, own]
+    said = [name for name, _ in headers]  # Starlette writes them in small letters
+    return [*headers, *(field for field in _FIELDS if field[0] not in said), own]

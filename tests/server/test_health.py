@@ -99,6 +99,11 @@ async def test_requests_are_counted_by_route_not_by_address(api: Site) -> None:
     assert f'{count}{{method="GET",route="/training/jobs/{{id}}",status="200"}} 3.0' in lines
     assert f'{count}{{method="GET",route="none",status="404"}} 3.0' in lines
     assert f'{count}{{method="POST",route="/graphql",status="200"}} 1.0' in lines
+    seconds = "lora_pipeline_http_request_seconds"
+    assert f'{seconds}_bucket{{le="+Inf",route="none"}} 3.0' in lines
+    assert f'{seconds}_count{{route="/training/jobs/{{id}}"}} 3.0' in lines
+    [took] = [line for line in lines if line.startswith(f'{seconds}_sum{{route="/graphql"}}')]
+    assert 0 < float(took.rpartition(" ")[2]) < 10
     assert "BREW" not in answer.text
     assert "ada" not in answer.text
 
