@@ -241,7 +241,7 @@ class Site:
         self._found += [
             complaint for complaint in view.complaints if any(job_id in complaint for job_id in ours)
         ]
-        assert self._found == []
+        assert not self._found, "\n".join(self._found)
         return ended
 
     def words(self) -> str:
