@@ -53,12 +53,15 @@ test("nothing is foretold of a job that does not run, that is out of sight, or o
   assert.equal(outlook(running(), points(1), NOON + 1_000), null);
 });
 
+const against = (estimatedTotal, final, status = "COMPLETED") => againstEstimate({ status, costs: { estimatedTotal, final } });
+
 test("in the end the cost is held against the estimate", () => {
-  assert.equal(againstEstimate({ estimatedTotal: "4.00", final: "3.00" }), "25% below the estimate");
-  assert.equal(againstEstimate({ estimatedTotal: "4.00", final: "5.00" }), "25% above the estimate");
-  assert.equal(againstEstimate({ estimatedTotal: "4.00", final: "4.00" }), "as estimated");
-  assert.equal(againstEstimate({ estimatedTotal: "0.00", final: "1.00" }), "");
-  assert.equal(againstEstimate({ estimatedTotal: "4.00", final: null }), "");
+  assert.equal(against("4.00", "3.00"), "25% below the estimate");
+  assert.equal(against("4.00", "5.00"), "25% above the estimate");
+  assert.equal(against("4.00", "4.00"), "as estimated");
+  assert.equal(against("0.00", "1.00"), "");
+  assert.equal(against("4.00", null, "RUNNING"), "");
+  assert.equal(against("4.00", "1.00", "CANCELLED"), "", "it was never meant to cost so little");
 });
 
 test("what happened stands in the order in which it happened, and only what happened", () => {

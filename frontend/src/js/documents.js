@@ -184,6 +184,12 @@ export const NOTIFICATIONS = /* GraphQL */ `
   }
 `;
 
+export const UNREAD_IDS = /* GraphQL */ `
+  query UnreadIds {
+    notifications(first: 100, unreadOnly: true) { nodes { id } }
+  }
+`;
+
 export const MARK_READ = /* GraphQL */ `
   mutation MarkNotificationsRead($ids: [ID!]!) {
     markNotificationsRead(ids: $ids) {

@@ -2,7 +2,7 @@
 
 import { graphql, poll as ask } from "./api.js";
 import { announce, attribute, clone, icon, part, text } from "./dom.js";
-import { MARK_READ, NOTIFICATIONS, UNREAD } from "./documents.js";
+import { MARK_READ, NOTIFICATIONS, UNREAD, UNREAD_IDS } from "./documents.js";
 import { ago, localTime } from "./format.js";
 import { poll } from "./poll.js";
 import * as session from "./session.js";
@@ -27,7 +27,7 @@ export function beginNotifications({ navigate }) {
   button.addEventListener("click", () => (part(bell, "notifications").hidden ? open(navigate) : close()));
   part(bell, "mark-all").addEventListener("click", () => {
     button.focus(); // the pressed button is about to go
-    markRead(unreadIds());
+    markAllRead();
   });
   document.addEventListener("keydown", ({ key }) => {
     if (key !== "Escape" || part(bell, "notifications").hidden) return;
@@ -131,12 +131,21 @@ function row(note, navigate) {
   return node;
 }
 
-function unreadIds() {
-  return [...document.querySelectorAll(".note.is-unread")].map(({ dataset }) => dataset.id);
+/** All of them, not only those on the screen: the API names a hundred at a time. */
+async function markAllRead() {
+  try {
+    for (;;) {
+      const { notifications } = await graphql(UNREAD_IDS);
+      const ids = notifications.nodes.map(({ id }) => id);
+      if (!ids.length || !(await markRead(ids))) return;
+    }
+  } catch (error) {
+    toast(`Not marked read. ${error.message}`, { kind: "failed" });
+  }
 }
 
+/** Whether it went well; if not, it was said. */
 async function markRead(ids) {
-  if (!ids.length) return;
   try {
     const { markNotificationsRead: result } = await graphql(MARK_READ, { ids });
     if (!result.viewer) throw new Error(result.message);
@@ -146,7 +155,9 @@ async function markRead(ids) {
       if (node) part(node, "note-read").hidden = true;
     }
     show(result.viewer.unreadNotifications);
+    return true;
   } catch (error) {
     toast(`Not marked read. ${error.message}`, { kind: "failed" });
+    return false;
   }
 }

@@ -16,10 +16,11 @@ export function outlook(job, points, now = Date.now()) {
   return { seconds, at: now + seconds * 1000, cost: cost.toFixed(2), points: Math.min(WINDOW, points.length) };
 }
 
-/** The final cost beside the estimate: "12% below the estimate"; "" where there is nothing to compare. */
-export function againstEstimate({ estimatedTotal, final }) {
+/** The cost of a whole training beside its estimate: "12% below the estimate"; "" where there is nothing to compare. */
+export function againstEstimate({ status, costs: { estimatedTotal, final } }) {
+  if (status !== "COMPLETED") return "";
   const [estimated, paid] = [Number(estimatedTotal), Number(final)];
-  if (final === null || !(estimated > 0)) return "";
+  if (!(estimated > 0)) return "";
   const percent = Math.round(Math.abs(100 * (paid / estimated - 1)));
   if (percent === 0) return "as estimated";
   return `${percent}% ${paid < estimated ? "below" : "above"} the estimate`;

@@ -31,7 +31,7 @@ export function mountChart(spec, { onCursor, onZoom, x = () => ({}) }) {
       marks = marked;
       attribute(holder, "aria-label", words);
       drawNote(node, marked);
-      const way = JSON.stringify(look);
+      const way = JSON.stringify({ ...look, smoothing: look.smoothing > 0 }); // how much is a matter of the data
       if (chart.plot && way !== drawnWith) chart.destroy();
       if (!chart.plot) {
         if (holder.clientWidth === 0) return;

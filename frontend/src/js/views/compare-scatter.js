@@ -4,7 +4,7 @@ import { bargains, LETTERS } from "../compared.js";
 import { attribute, part, text } from "../dom.js";
 import { loss, money } from "../format.js";
 
-const [LEFT, RIGHT, TOP, BOTTOM] = [70, 610, 20, 180];
+const [LEFT, RIGHT, TOP, BOTTOM] = [96, 610, 20, 180];
 
 export function drawScatter(root, jobs) {
   const { name, points } = bargains(jobs);

@@ -95,18 +95,19 @@ function drawFigures(root, job, points) {
   });
 }
 
-function drawCost(root, { costs, gpuConfig }, ahead) {
+function drawCost(root, job, ahead) {
+  const { costs, gpuConfig } = job;
   const { estimatedTotal, current, final } = costs;
   fill(root, { cost: money(final ?? current), estimate: `Est. ${money(estimatedTotal)}` });
   const heading = part(root, "heading");
-  text(heading, ahead ? `Heading for ${money(ahead.cost)}` : againstEstimate(costs));
+  text(heading, ahead ? `Heading for ${money(ahead.cost)}` : againstEstimate(job));
   attribute(heading, "title", ahead ? `What it has cost, and the time left at ${money(gpuConfig.hourlyRate)} an hour` : null);
   heading.hidden = !heading.textContent;
 }
 
 function drawGpu(root, job, points) {
   const use = job.currentMetrics?.gpuUtilization ?? null;
-  fill(root, { "gpu-name": gpus(job.gpuConfig), "gpu-percent": percent(use) });
+  fill(root, { "gpu-name": `${gpus(job.gpuConfig)}${isActive(job) ? "" : ", at the end"}`, "gpu-percent": percent(use) });
   meter(part(root, "gpu-bar"), use);
   part(root, "board").hidden = points.length === 0;
   part(root, "waiting").hidden = points.length > 0;
