@@ -50,7 +50,7 @@ PERCENT = st.sampled_from([0, 12.5, 50, 99.9, 100, -5, 150])
 STEPS = st.lists(st.integers(0, 6), max_size=3)
 WORDS = st.sampled_from(["running", "completed", None])
 TWO_TO_SUBMIT, TWO_TO_CANCEL = (
-    st.lists(st.sampled_from(table), max_size=2) for table in (TO_SUBMIT, TO_CANCEL)
+    st.lists(st.sampled_from(table), min_size=1, max_size=2) for table in (TO_SUBMIT, TO_CANCEL)
 )
 
 
@@ -104,7 +104,6 @@ class Histories(RuleBasedStateMachine):
         self.away = 0  # passes until the cluster comes back
         self.under_way: list[Pause] = []  # requests of killed workers that have not arrived yet
         self.unsent: set[UUID] = set()  # cancelled while queued
-        self.hard_to_stop: set[UUID] = set()  # a cancel of it will be answered with a fault
         self.told: dict[UUID, set[int]] = {}  # steps that a run has told of
         self.last: Snapshot = site.run(snapshot(site.database))
 
@@ -138,8 +137,6 @@ class Histories(RuleBasedStateMachine):
         job = self.pick(which)
         self.cluster.script(job, cancel=faults)
         self.cluster.jobs[job].linger(lingers)  # when it is stopped it runs on for so many polls
-        if faults:
-            self.hard_to_stop.add(job)
         self.site.run(self._cancel(job))
         self.go_on(then)
 
@@ -259,12 +256,10 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.away == 0)
     @rule(who=WORKERS, which=WHICH)
     def a_run_is_unknown_for_a_while(self, who: str, which: int) -> None:
-        if (
-            job := self.pick(which)
-        ) not in self.hard_to_stop:  # not to obey, and to say 404 then, would be a lie
-            self.site.run(self._unknown(who, job))
+        self.site.run(self._unknown(who, self.pick(which)))
 
     async def _unknown(self, who: str, job_id: UUID) -> None:
+        """Each 404 is asked for at once: of a run that is to be stopped it would be a lie."""
         for _ in range(4):
             job = await self.house.look(job_id)
             if job.status is not JobStatus.RUNNING or job.next_action_at is None:
