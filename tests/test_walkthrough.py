@@ -45,25 +45,27 @@ async def test_the_tour_is_as_readme_says() -> None:
         async with aiohttp.ClientSession() as http:
             api = ApiClient(http, running.url, running.token)
             assert running.first_job
-            job = await until_completed(api, running.first_job)
+            job = await until(api, running.first_job, "COMPLETED")
             known: dict[str, Any] = {"job": running.first_job, "dataset": job["dataset"]["id"]}
             for document, promised in STEPS:
                 wanted = {name: known[name] for name in re.findall(r"\$(\w+):", document)}
                 answer = await api.ask(document, **wanted)
                 compare(json.loads(promised), answer, document)
                 created = answer.get("createJob", {}).get("job")
-                known |= {"created": created["id"]} if created else {}
+                if created:
+                    known["created"] = created["id"]
+                    await until(api, created["id"], "RUNNING")
             async with http.get(URL(job["artifact"]["downloadUrl"], encoded=True)) as download:
                 content = await download.read()
             with tarfile.open(fileobj=BytesIO(content)) as adapter:
                 assert any("adapter_model" in name for name in adapter.getnames())
 
 
-async def until_completed(api: ApiClient, job_id: str) -> dict[str, Any]:
+async def until(api: ApiClient, job_id: str, status: str) -> dict[str, Any]:
     deadline = time.monotonic() + 240
     while True:
         job: dict[str, Any] = (await api.ask(STATE, id=job_id))["job"]
-        if job["status"] == "COMPLETED":
+        if job["status"] == status:
             return job
         assert job["status"] in {"QUEUED", "INITIALIZING", "RUNNING"}, job
         assert time.monotonic() < deadline, job

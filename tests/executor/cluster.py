@@ -84,7 +84,7 @@ class Cluster:
             return answer.status
 
     async def until(
-        self, external_id: str, reached: Callable[[dict[str, Any]], bool], *, seconds: float = 60
+        self, external_id: str, reached: Callable[[dict[str, Any]], bool], *, seconds: float = 300
     ) -> dict[str, Any]:
         """The first status document of which `reached` is true."""
         deadline = time.monotonic() + seconds

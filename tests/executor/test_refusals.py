@@ -137,13 +137,13 @@ async def test_a_run_that_cannot_work_fails_with_a_sentence(executor: Cluster, t
         lost["dataset_url"] = lost["dataset_url"].replace("/dataset", "/elsewhere")
         missing = await executor.submit(lost)
 
-        document = await executor.until(unknown, is_final, seconds=15)
+        document = await executor.until(unknown, is_final)
         assert document["status"] == "failed"
         assert document["error_message"].startswith(f"The base model {nowhere} is not there")
-        document = await executor.until(hub, is_final, seconds=15)
+        document = await executor.until(hub, is_final)
         assert document["error_message"].startswith("The base model nobody/no-such-model could not be had")
         assert "lora-pipeline/tiny" in document["error_message"]
-        document = await executor.until(missing, is_final, seconds=15)
+        document = await executor.until(missing, is_final)
         host = far.url.removeprefix("http://")
         assert document["error_message"].startswith(
             f"The dataset could not be downloaded from {host}: the answer was 404"

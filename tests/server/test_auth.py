@@ -159,9 +159,10 @@ async def test_audience_and_issuer_are_asked_for_when_they_are_set(tmp_path: Pat
 
 
 async def test_a_token_that_was_good_is_remembered_for_a_while(tmp_path: Path) -> None:
-    clock = [NOW.timestamp()]
+    now = datetime.now(UTC)  # of this test: PyJWT goes by the real clock
+    clock = [now.timestamp()]
     door = Authenticator(settings_of(tmp_path), clock=lambda: clock[0])
-    short = signed(exp=NOW + timedelta(seconds=60))
+    short = signed(exp=now + timedelta(seconds=60))
     assert await door.user_of([f"Bearer {short}"]) == "ada"
     assert list(door._good) == [short]
     assert await door.user_of([f"bearer {short}"]) == "ada"
@@ -172,7 +173,7 @@ async def test_a_token_that_was_good_is_remembered_for_a_while(tmp_path: Path) -
     await door.user_of([f"Bearer {signed(sub='bob')}"])
     assert await door.user_of([f"Bearer {short}"]) == "ada"  # checked anew, and within the leeway still good
 
-    long, later = signed(sub="cleo"), NOW.timestamp() + 1_000
+    long, later = signed(sub="cleo"), now.timestamp() + 1_000
     await door.user_of([f"Bearer {long}"])
     assert door._good[long][1] < later  # though it is good for an hour
 
