@@ -18,7 +18,17 @@ from jobs.buckets import ARTIFACTS, Buckets, StorageError, artifact_path, open_b
 from jobs.buckets.interface import DAY, LONGEST_LIFETIME
 from jobs.callback_url import CallbackUrls
 from jobs.cluster import Cluster, encode_body, open_cluster
-from jobs.database import Database, DatabaseUnavailable, Now, RowRefused, Transaction, datasets, jobs, saving
+from jobs.database import (
+    Database,
+    DatabaseUnavailable,
+    Now,
+    RowRefused,
+    SteadyClock,
+    Transaction,
+    datasets,
+    jobs,
+    saving,
+)
 from jobs.database.migrate import check_schema
 from jobs.database.only_worker import only_worker
 from jobs.domain import moves
@@ -35,6 +45,7 @@ CHUNK = 500  #: jobs claimed, and answers saved, in one transaction
 _IN_HAND = 1_000  #: jobs claimed and not yet saved, at most, before more are claimed
 _GATES = {Step.SUBMIT: 8, Step.POLL: 64, Step.STOP: 16}  #: calls of one kind at the same time
 _SOON = timedelta(seconds=1)  #: the least time between two looks that callbacks bring about
+_MOMENT = 0.1  #: seconds that an answer waits at most for others to be saved with
 _STRAGGLER = timedelta(
     seconds=1
 )  #: how long a pass waits for answers before it leaves the rest to come in later
@@ -68,7 +79,7 @@ class Cycle:
     ) -> None:
         """`call_timeout` bounds one call to the cluster; `now` is the database's clock unless given."""
         self._database, self._cluster, self._buckets = database, cluster, buckets
-        self._now = now or database.now
+        self._now = now or SteadyClock(database.now)
         self._callback_urls, self._pacing, self._submit_limit = callback_urls, pacing, submit_limit
         self._soon = min(_SOON, pacing.cycle)
         # A claim is trusted while a call begun now ends before somebody else may take the job.
@@ -77,7 +88,7 @@ class Cycle:
         self._hands = asyncio.Semaphore(_IN_HAND)
         self._asking: set[asyncio.Task[None]] = set()
         self._answers: list[_Answer] = []
-        self._saving = asyncio.Lock()
+        self._saving, self._enough = asyncio.Lock(), asyncio.Event()
 
     async def run(self) -> timedelta | None:
         """One pass; how long until a job that was taken up is due again, None when there is none.
@@ -206,15 +217,30 @@ class Cycle:
         return replace(report, artifact=None)
 
     async def _save(self, answer: _Answer) -> None:
-        """Save `answer` with all that came in while the transaction before was written."""
+        """Save `answer` with all that came in while the transaction before was written, and a moment after."""
         self._answers.append(answer)
+        if self._is_enough():
+            self._enough.set()
         async with self._saving:
             if answer.is_saved:
                 return
+            await self._fill_chunk()
             batch, self._answers = self._answers[:CHUNK], self._answers[CHUNK:]
             for waiting in batch:
                 waiting.is_saved = True
             await self._store(batch)
+
+    def _is_enough(self) -> bool:
+        """Whether a chunk is full, or nobody else is asked about any more."""
+        return len(self._answers) >= min(CHUNK, len(self._asking))
+
+    async def _fill_chunk(self) -> None:
+        """What is written together costs little more than one alone: while more answers are to come, wait a moment."""
+        if not self._is_enough():
+            self._enough.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MOMENT):
+                    await self._enough.wait()
 
     async def _store(self, batch: Sequence[_Answer]) -> None:
         at = await self._now()

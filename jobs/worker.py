@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 import structlog
+import uvloop
 from arq.connections import ArqRedis, RedisSettings
 from arq.cron import CronJob, cron
 from arq.worker import create_worker, func
@@ -51,7 +52,7 @@ def run_worker(settings: Settings, opening: Opening = open_cycle) -> int:
     configure_logging(settings.log_format)
     try:
         with meters.given_out(settings):
-            asyncio.run(_until_told(settings, opening))
+            uvloop.run(_until_told(settings, opening))
     except PipelineError as exc:
         print(f"worker: {exc}", file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """Every SQL statement. Functions take a transaction, return domain values, and leave committing to the caller."""
 
+from jobs.database.clock import SteadyClock
 from jobs.database.engine import (
     Database,
     DatabaseUnavailable,
@@ -19,5 +20,6 @@ __all__ = [
     "RowRefused",
     "SchemaMismatch",
     "Snapshot",
+    "SteadyClock",
     "Transaction",
 ]
