@@ -60,12 +60,14 @@ def add_points(server: PostgresServer, url: str, *, jobs: int, points: int) -> N
     key = "pk_metrics_points"
     for statement in (
         f"ALTER TABLE metrics_points SET UNLOGGED, DROP CONSTRAINT {key}",
-        "SET session_replication_role = replica; "
-        "INSERT INTO metrics_points (job_id, step, epoch, timestamp, training_loss, validation_loss, learning_rate, "
-        "gradient_norm, throughput, gpu_utilization) "
-        f"SELECT job.id, s * 10, s / 50, now() - interval '1 hour' + s * interval '10 ms', 2.5 / (1 + s % 977), "
-        "2.6 / (1 + s % 983), 0.0002 / (1 + s), 1.0 + s % 7 / 10.0, 3000 + s % 500, 80 + s % 20 "
-        f"FROM generate_series(1, {points}) s CROSS JOIN LATERAL (SELECT id FROM training_jobs LIMIT {jobs}) job",
+        (
+            "SET session_replication_role = replica; "
+            "INSERT INTO metrics_points (job_id, step, epoch, timestamp, training_loss, validation_loss, learning_rate, "
+            "gradient_norm, throughput, gpu_utilization) "
+            f"SELECT job.id, s * 10, s / 50, now() - interval '1 hour' + s * interval '10 ms', 2.5 / (1 + s % 977), "
+            "2.6 / (1 + s % 983), 0.0002 / (1 + s), 1.0 + s % 7 / 10.0, 3000 + s % 500, 80 + s % 20 "
+            f"FROM generate_series(1, {points}) s CROSS JOIN LATERAL (SELECT id FROM training_jobs LIMIT {jobs}) job"
+        ),
         f"SET maintenance_work_mem = '1GB'; ALTER TABLE metrics_points ADD CONSTRAINT {key} PRIMARY KEY (job_id, step)",
         "ANALYZE",
     ):
