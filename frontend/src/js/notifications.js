@@ -80,6 +80,7 @@ async function open(navigate) {
   panel.hidden = false;
   attribute(part(document, "bell-button"), "aria-expanded", "true");
   say("Loading…");
+  part(panel, "mark-all").disabled = true; // an answer on its way would take it back
   try {
     const { viewer, notifications } = await graphql(NOTIFICATIONS);
     show(viewer.unreadNotifications);
@@ -87,6 +88,8 @@ async function open(navigate) {
     part(panel, "notification-list").replaceChildren(...notifications.nodes.map((note) => row(note, navigate)));
   } catch (error) {
     say(`They could not be loaded. ${error.message}`);
+  } finally {
+    part(panel, "mark-all").disabled = false;
   }
 }
 
