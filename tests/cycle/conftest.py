@@ -140,7 +140,7 @@ async def furnished(
     clock: Clock | None = None,
     dedupes: bool = True,
     submit_limit: int = 5,
-    timeout: float = 1.0,
+    timeout: float = 2.0,
     **pacing: Any,
 ) -> AsyncIterator[House]:
     """A house round `database`, its files in `storage`, a folder or buckets; `timeout` of a call in seconds.
