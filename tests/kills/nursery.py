@@ -5,6 +5,7 @@ its id comes on standard output. With `dies_at` it kills itself at that point: p
 cluster or to Postgres and every SQL statement, and before every commit, and are counted from its first claim on.
 """
 
+import asyncio
 import gc
 import itertools
 import json
@@ -14,6 +15,7 @@ import socket
 import sys
 from urllib.parse import urlsplit
 
+import uvloop
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -76,6 +78,7 @@ def arm(dies_at: int) -> None:
         point()
         return sent
 
+    uvloop.run = asyncio.run  # type: ignore[assignment]  # Python's own loop writes through Python's sockets
     socket.socket.send = send_between_points  # type: ignore[method-assign,assignment]
     event.listen(Engine, "before_cursor_execute", before_statement)
     event.listen(Engine, "after_cursor_execute", lambda *_: point())
