@@ -1,7 +1,7 @@
 """One training run."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import strawberry
 
@@ -138,7 +138,7 @@ class Job(Node):
                 points = await metrics.thinned(tx, self.job.id, most=most, first=first, final=final)
             else:
                 points = await metrics.newest(tx, self.job.id, last=last, after_step=beyond)
-        return [MetricsPoint.of(point) for point in points]
+        return cast("list[MetricsPoint]", points)
 
     @strawberry.field(description="What it costs.")
     def costs(self) -> JobCosts:

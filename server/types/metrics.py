@@ -37,7 +37,7 @@ class CurrentMetrics:
 
 @strawberry.type(description="What was measured at one step; null where nothing usable was reported.")
 class MetricsPoint:
-    """One step of a job's curves."""
+    """One step of a job's curves: `jobs.domain.metrics.Point` by the same names, so that points are sent as they are."""
 
     timestamp: datetime = strawberry.field(description="When it was measured.")
     epoch: int = strawberry.field(description="The epoch of the step.")
@@ -51,19 +51,3 @@ class MetricsPoint:
     non_finite: bool = strawberry.field(
         description="True when the trainer reported NaN or infinity for one of them, which is null here."
     )
-
-    @classmethod
-    def of(cls, point: metrics.Point) -> "MetricsPoint":
-        """The public view."""
-        return cls(
-            timestamp=point.timestamp,
-            epoch=point.epoch,
-            step=point.step,
-            training_loss=point.training_loss,
-            validation_loss=point.validation_loss,
-            learning_rate=point.learning_rate,
-            gradient_norm=point.gradient_norm,
-            throughput=point.throughput,
-            gpu_utilization=point.gpu_utilization,
-            non_finite=point.non_finite,
-        )

@@ -69,11 +69,9 @@ class House:
             pacing=self.settings.pacing,
         )
 
-    async def ask(
-        self, document: str, /, user: str = "ada", at: datetime = NINE, **variables: Any
-    ) -> ExecutionResult:
-        """What `user` is answered."""
-        context = Context(
+    def context(self, user: str, at: datetime = NINE) -> Context:
+        """Of one question of `user`; whoever asks closes it."""
+        return Context(
             user_id=user,
             database=self.api,
             commands=self.commands,
@@ -82,6 +80,12 @@ class House:
             request_id="r-42",
             asked_at=at,
         )
+
+    async def ask(
+        self, document: str, /, user: str = "ada", at: datetime = NINE, **variables: Any
+    ) -> ExecutionResult:
+        """What `user` is answered."""
+        context = self.context(user, at)
         try:
             result = await schema.execute(document, variable_values=variables, context_value=context)
         finally:

@@ -1,0 +1,306 @@
+"""The short cuts of the executor answer what graphql-core's own way answers, for good values and for bad ones."""
+
+import enum
+import math
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import strawberry
+from graphql import (
+    ExecutionResult,
+    GraphQLObjectType,
+    GraphQLSchema,
+    execute,
+    get_named_type,
+    is_leaf_type,
+    parse,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from jobs.domain.metrics import SERIES, Point
+from server.context import Context
+from server.documents import BadDocument, Documents
+from server.scalars import SCALARS, BigInt
+from server.schema import schema
+from server.shaping import ShapingExecutor
+from tests.server.house import NINE, House
+
+SECOND = timedelta(seconds=1)
+
+
+async def executed(
+    graphql_schema: GraphQLSchema, how: type[Any], document: str, context: object, **variables: object
+) -> ExecutionResult:
+    """What the executor `how` makes of it."""
+    result = execute(
+        graphql_schema,
+        parse(document),
+        context_value=context,
+        variable_values=variables,
+        executor_class=how,
+    )
+    return result if isinstance(result, ExecutionResult) else await result
+
+
+def told(result: ExecutionResult) -> tuple[object, object]:
+    """All that a client can see of it; errors come in whatever order their fields end."""
+    errors = [(str(error.path), error.message, str(error.locations)) for error in result.errors or ()]
+    return result.data, sorted(errors)
+
+
+# Documents of every shape about a job of ours.
+
+
+def fields_of(kind: GraphQLObjectType, depth: int) -> st.SearchStrategy[str]:
+    """One field of an object type, aliased or not, maybe with a directive."""
+    options = []
+    for name, field in kind.fields.items():
+        below = get_named_type(field.type)
+        arguments = st.just("")
+        if name == "metrics":
+            arguments = st.sampled_from(
+                [
+                    "",
+                    "(last: 3)",
+                    "(last: $last)",
+                    "(last: 0)",
+                    "(maxPoints: 5)",
+                    "(afterStep: $after, last: 1000)",
+                ]
+            )
+        if is_leaf_type(below):
+            selection = st.just("")
+        elif depth and isinstance(below, GraphQLObjectType):
+            selection = selections(below, depth - 1)
+        else:
+            continue
+        options.append(st.tuples(st.just(name), arguments, selection))
+    directive = st.sampled_from([""] * 5 + ["@skip(if: $yes)", "@include(if: $yes)", "@include(if: false)"])
+    return st.builds(
+        lambda alias, field, how: f"{alias}{field[0]}{field[1]} {how} {field[2]}",
+        st.sampled_from(["", "", "", "a: ", "b: ", "id: "]),
+        st.one_of(options) | st.just(("__typename", "", "")),
+        directive,
+    )
+
+
+def selections(kind: GraphQLObjectType, depth: int) -> st.SearchStrategy[str]:
+    """A selection set, some of it in fragments."""
+    field = fields_of(kind, depth)
+    inline = st.builds(
+        lambda on, inside: f"... {on} {{ {' '.join(inside)} }}",
+        st.sampled_from([f"on {kind.name}", "", "@include(if: $yes)"]),
+        st.lists(field, min_size=1, max_size=3),
+    )
+    return st.lists(field | inline, min_size=1, max_size=7).map(lambda parts: f"{{ {' '.join(parts)} }}")
+
+
+def a_holey_point(step: int) -> Point:
+    """Every fifth of its figures is missing."""
+    numbers = zip(SERIES, range(step, step + len(SERIES)), strict=True)
+    values: dict[str, Any] = {
+        name: None if number % 5 == 0 else number * 0.25 - 1 for name, number in numbers
+    }
+    at = NINE + step * SECOND / 3
+    return Point(step=step, timestamp=at, epoch=step // 10, non_finite=step % 7 == 0, **values)
+
+
+JOB = schema._schema.type_map["Job"]
+assert isinstance(JOB, GraphQLObjectType)
+
+
+@pytest.fixture
+async def context(house: House) -> Context:
+    """Of a user with a completed job that has points with holes, spikes and zeros."""
+    job = await house.completed()
+    await house.points(job, [a_holey_point(step) for step in range(30)])
+    made = house.context("ada")
+    made.shown.append(job)
+    return made
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    selection=selections(JOB, 2),
+    variables=st.fixed_dictionaries(
+        {"last": st.sampled_from([1, 7, 1000]), "after": st.sampled_from([-1, 12, 99]), "yes": st.booleans()}
+    ),
+)
+async def test_made_up_documents_about_a_job_are_answered_alike(
+    house: House, context: Context, selection: str, variables: dict[str, Any]
+) -> None:
+    document = asked_with(selection)
+    try:
+        Documents(schema._schema).operation(document, None)
+    except BadDocument:  # fields that cannot be merged
+        document = asked_with("{ metrics(last: $last, afterStep: $after) @include(if: $yes) { step } id }")
+    job_id = str(context.shown[0].id)
+    answers = []
+    for how in (StrawberryGraphQLCoreExecutionContext, ShapingExecutor):
+        asking = house.context("ada")
+        answers.append(told(await executed(schema._schema, how, document, asking, id=job_id, **variables)))
+        await asking.close()
+    assert answers[0] == answers[1], document
+
+
+def asked_with(selection: str) -> str:
+    """The document, with those variables that the selection uses."""
+    known = {"last": "Int!", "after": "Int!", "yes": "Boolean!"}
+    used = "".join(f", ${name}: {kind}" for name, kind in known.items() if f"${name}" in selection)
+    return f"query ($id: ID!{used}) {{ job(id: $id) {selection} }}"
+
+
+# Values of every kind in fields of every type.
+
+
+@strawberry.enum
+class Colour(enum.Enum):
+    """Two of them."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+@strawberry.type
+class Thing:
+    """A field of each leaf type, once with and once without null."""
+
+    number: int
+    number_or_null: int | None
+    real: float
+    real_or_null: float | None
+    text: str
+    text_or_null: str | None
+    yes: bool
+    yes_or_null: bool | None
+    id: strawberry.ID
+    id_or_null: strawberry.ID | None
+    at: datetime
+    at_or_null: datetime | None
+    money: Decimal
+    money_or_null: Decimal | None
+    big: BigInt
+    big_or_null: BigInt | None
+    colour: Colour
+    colour_or_null: Colour | None
+    words: list[str] | None
+
+
+@strawberry.type
+class Asked:
+    """Lists of things, which may be null or not, and one thing."""
+
+    @strawberry.field
+    def things(self, info: strawberry.Info[list[Any], None]) -> list[Thing]:
+        return info.context
+
+    @strawberry.field
+    def things_or_null(self, info: strawberry.Info[list[Any], None]) -> list[Thing | None] | None:
+        return info.context
+
+    @strawberry.field
+    def thing(self, info: strawberry.Info[list[Any], None]) -> Thing | None:
+        return info.context[0] if info.context else None
+
+
+THINGS = strawberry.Schema(Asked, config=StrawberryConfig(scalar_map=SCALARS))._schema
+GOOD: dict[str, Any] = {
+    "number": 7,
+    "real": 0.5,
+    "text": "a",
+    "yes": True,
+    "id": "i",
+    "at": NINE,
+    "money": Decimal("1.50"),
+    "big": 2**40,
+    "colour": Colour.RED,
+}
+
+
+class Float(float):
+    """A float that is none of the built-in type."""
+
+
+ODD: list[Any] = [
+    *(None, True, False, "", "red", "12", b"bytes", object, ValueError("no"), [], {}, *Colour),
+    *(0, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**53, 2**53 + 1, 2**2000),
+    *(math.nan, math.inf, -math.inf, 1e308, -1e308, 7.0, -0.0, Float(1.5)),
+    *(Decimal("0.1"), Decimal("NaN"), Decimal("1e3")),
+    *(NINE, NINE.replace(tzinfo=None), NINE.astimezone(timezone(timedelta(hours=5)))),
+]
+NAMES = [name for good in GOOD for name in (good, f"{good}_or_null")]
+
+
+def a_thing(**changes: Any) -> Thing:
+    """All its values are good but those."""
+    return Thing(**{name: GOOD[name.removesuffix("_or_null")] for name in NAMES} | {"words": ["w"]} | changes)
+
+
+@st.composite
+def things(draw: st.DrawFn) -> tuple[list[Any], list[str]]:
+    """Up to five, most of whose values are good, and what to ask of them."""
+    oddly = draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))
+    asked = [*oddly, *draw(st.lists(st.sampled_from([*NAMES, "words", "typename"]), max_size=4))] or ["yes"]
+    odd = st.dictionaries(st.sampled_from(oddly), st.sampled_from(ODD)) if oddly else st.just({})
+    made = draw(st.lists(st.builds(lambda changes: a_thing(**changes), odd), max_size=5))
+    last: list[Any] = draw(st.sampled_from([[]] * 9 + [[None], ["no thing"], [ValueError("no")]]))
+    return made + last, asked
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(given=things(), root=st.sampled_from(["things", "thingsOrNull", "thing"]), skips=st.integers(0, 19))
+async def test_values_of_every_kind_are_answered_and_refused_alike(
+    given: tuple[list[Any], list[str]], root: str, skips: int
+) -> None:
+    values, names = given
+    skip = " @skip(if: true)" if skips == 0 else ""
+    asked = " ".join(("__typename" if name == "typename" else camel(name)) + skip for name in names)
+    document = f"{{ {root} {{ {asked} }} }}"
+    await answered_alike(document, values)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_odd_value_of_each_field_is_answered_and_refused_alike(name: str) -> None:
+    for odd in ODD:
+        values = [a_thing(), a_thing(**{name: odd}), a_thing()]
+        for root in ("things", "thingsOrNull"):
+            await answered_alike(f"{{ {root} {{ {camel(name)} yes }} }}", values)
+        await answered_alike(f"{{ thing {{ {camel(name)} yes }} }}", values[1:])
+
+
+async def answered_alike(document: str, values: list[Any]) -> None:
+    ordinary, shaped = [
+        told(await executed(THINGS, how, document, values))
+        for how in (StrawberryGraphQLCoreExecutionContext, ShapingExecutor)
+    ]
+    assert repr(ordinary) == repr(shaped), document  # NaN is not even equal to itself, and 7 is not 7.0
+
+
+def camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.title() for word in others)
+
+
+async def test_a_curve_takes_no_resolver_for_each_leaf(house: House, context: Context) -> None:
+    fields = 0
+
+    class Counting(ShapingExecutor):
+        def execute_field(self, *given: Any) -> Any:
+            nonlocal fields
+            fields += 1
+            return super().execute_field(*given)
+
+    document = (
+        "query ($id: ID!) { job(id: $id) { id metrics { __typename step epoch timestamp trainingLoss } } }"
+    )
+    asking = house.context("ada")
+    result = await executed(schema._schema, Counting, document, asking, id=str(context.shown[0].id))
+    await asking.close()
+    assert result.data
+    assert len(result.data["job"]["metrics"]) > 20
+    assert fields == 3
