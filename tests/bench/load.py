@@ -46,6 +46,8 @@ class Target:
     requests: Path
     script: str = "load.lua"
     environment: Mapping[str, str] | None = None
+    connections: int = 16
+    least_seconds: float = 0  #: for those who answer seldom
 
 
 def request(
@@ -75,9 +77,19 @@ def need_wrk() -> None:
         raise PartMissing("wrk is missing: apt-get install wrk")
 
 
-def put_load(target: Target, *, connections: int, seconds: float, database_pid: int | None = None) -> Load:
+def put_load(
+    target: Target, *, seconds: float, connections: int | None = None, database_pid: int | None = None
+) -> Load:
     """Ask `target` for that long. Raises `RuntimeError` when answers are missing or refused."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
+    seconds = max(seconds, target.least_seconds)
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{connections or target.connections}",
+        f"-d{round(seconds)}s",
+        "--timeout",
+        "30s",
+    ]
     pids = [target.pid] if database_pid is None else [target.pid, database_pid]
     before = [cpu_seconds(pid) for pid in pids]
     with on(AROUND):
