@@ -14,6 +14,7 @@ from jobs.domain.metrics import SERIES, Point, thin
 
 _row = metrics_points.c
 _COLUMNS = tuple(column for column in metrics_points.c if column.name != "job_id")
+_NAMES = tuple(column.name for column in _COLUMNS)
 
 
 async def upsert(tx: Transaction, job_id: UUID, points: Sequence[Point]) -> None:
@@ -125,4 +126,4 @@ def _preferred(newer: ColumnElement[bool], new: Any, old: Any) -> ColumnElement[
 
 
 def _point(row: Row[Any]) -> Point:
-    return Point(**row._mapping)
+    return Point(**dict(zip(_NAMES, row, strict=True)))

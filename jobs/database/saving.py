@@ -151,13 +151,15 @@ def _encoded(dialect: str, seen: Job, job: Job, soon: datetime | None) -> dict[s
 @cache
 def _encoders(dialect: str) -> dict[str, Callable[[Any], Any]]:
     """How values stand in the parameter, where JSON has nothing of the kind: as the column's own text."""
-    kinds: dict[type, Callable[[Any], Any]] = {
-        Id: str,
-        Money: str,
-        Word: lambda word: word.value,
-        UtcDateTime: datetime.isoformat if dialect == "postgresql" else _sqlite_instant,
-        AsJson: _nested if dialect == "postgresql" else encode_json,
-    }
+    kinds: dict[type, Callable[[Any], Any]] = {AsJson: _nested}
+    if dialect == "sqlite":  # Postgres reads what msgspec makes of the others as we mean it
+        kinds = {
+            Id: str,
+            Money: str,
+            Word: lambda word: word.value,
+            UtcDateTime: _sqlite_instant,
+            AsJson: encode_json,
+        }
     return {name: kinds[type(type_)] for name, type_ in _columns().items() if type(type_) in kinds}
 
 

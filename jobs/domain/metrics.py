@@ -112,6 +112,8 @@ def _extremes(points: Sequence[Point], bucket: range, series: str) -> tuple[int,
 
 def finite(value: object) -> float | None:
     """`value` as a number, or null when it is none; booleans are none."""
+    if type(value) is float:  # nearly always
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

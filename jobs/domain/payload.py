@@ -220,7 +220,7 @@ def _point(value: object, now: datetime, *, from_callback: bool) -> Point | None
     if not isinstance(value, dict) or (step := _whole(value.get("step"))) is None:
         return None
     figures = {name: _figure(name, value.get(name)) for name in _FIGURES}
-    non_finite = any(_is_non_finite(value.get(name)) for name in _FIGURES)
+    non_finite = any(figure is None and _is_non_finite(value.get(name)) for name, figure in figures.items())
     if not non_finite and all(figure is None for figure in figures.values()):
         return None
     reported_at = _instant(value.get("timestamp"))
