@@ -137,6 +137,17 @@ async def test_an_answer_that_comes_too_late_is_not_drawn(furnished: Stack, visi
     await expect(page.locator(".job-name a")).to_have_text(["Poems"])
 
 
+async def test_the_first_load_is_small(furnished: Stack, visit: Visit) -> None:
+    page = await visit(furnished.sign_in)
+    await expect(page.locator(".job-name a")).to_have_count(20)
+    entries = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+    sizes = dict(
+        await page.evaluate(f"{entries}.map((entry) => [entry.name.split(/[?#]/)[0], entry.encodedBodySize])")
+    )
+    assert {name.rsplit("/", 1)[1] for name in sizes} == {"jobs", "app.css", "app.js", "graphql"}
+    assert 20_000 < sum(sizes.values()) < 100_000, sizes
+
+
 async def test_keys_alone_reach_everything_on_the_list(furnished: Stack, visit: Visit) -> None:
     page = await visit(furnished.sign_in)
     await expect(page.locator(".job-name a")).to_have_count(20)
