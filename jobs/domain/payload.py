@@ -122,19 +122,21 @@ def names_another(document: object, *, job_id: str | None, external_job_id: str 
 
 
 def read_report(document: object, now: datetime, *, from_callback: bool) -> Report | None:
-    """A status document, or the body of a callback; null when it is not even an object."""
+    """A status document, or the body of a callback; null when it is not even an object.
+
+    Its `metrics` are the newest of each figure, some of them of an earlier step (a validation loss until the next
+    validation). They make a point only of a step that `points` has nothing of.
+    """
     if not isinstance(document, dict):
         return None
     metrics = document.get("metrics")
     figures = metrics if isinstance(metrics, dict) else {}
     epoch, step = _whole(document.get("current_epoch")), _whole(document.get("current_step"))
     points = _points(document.get("points"), now, from_callback=from_callback)
-    latest = (
-        _point({**figures, "step": step, "epoch": epoch}, now, from_callback=from_callback)
-        if figures
-        else None
-    )
-    points = tuple(once_per_step([*points, latest] if latest else points))
+    latest = _point({**figures, "step": step, "epoch": epoch}, now, from_callback=from_callback)
+    if latest and latest.step not in {point.step for point in points}:  # what is known by steps is known better
+        points = (*points, latest)
+    points = tuple(once_per_step(points))
     return Report(
         status=_word(document.get("status")),
         progress=_clamped(document.get("progress")),

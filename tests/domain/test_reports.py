@@ -154,11 +154,16 @@ def test_points_stand_once_a_step_and_bad_ones_cost_no_good_one() -> None:
         {"step": 4, "throughput": 44},
         {"step": 5},
     ]
-    report = reported(points=points, current_step=9, metrics={"validation_loss": 0.99})
-    assert report.points == (
+    assert reported(points=points).points == (
         a_point(4, epoch=0, training_loss=0.4, throughput=44.0, timestamp=NOON),
-        a_point(9, epoch=0, training_loss=0.9, validation_loss=0.99, timestamp=NOON),
+        a_point(9, epoch=0, training_loss=0.9, timestamp=NOON),
     )
+
+
+def test_a_step_has_no_figure_of_another_step() -> None:
+    points = [{"step": 8, "training_loss": 0.8, "validation_loss": 0.99}, {"step": 9, "training_loss": 0.9}]
+    report = reported(points=points, current_step=9, metrics={"training_loss": 0.9, "validation_loss": 0.99})
+    assert [point.validation_loss for point in report.points] == [0.99, None]
     assert report.metrics == CurrentMetrics(training_loss=0.9, validation_loss=0.99)
 
 
