@@ -7,7 +7,7 @@ wrong types and impossible numbers are no information; zero is a value.
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -134,7 +134,7 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
     epoch, step = _whole(document.get("current_epoch")), _whole(document.get("current_step"))
     points = _points(document.get("points"), now, from_callback=from_callback)
     latest = _point({**figures, "step": step, "epoch": epoch}, now, from_callback=from_callback)
-    if latest and latest.step not in {point.step for point in points}:  # what is known by steps is known better
+    if latest and all(point.step != latest.step for point in points):
         points = (*points, latest)
     points = tuple(once_per_step(points))
     return Report(
@@ -144,7 +144,7 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
         current_step=step,
         total_steps=_whole(document.get("total_steps")) or None,
         stage=clean_text(document.get("stage"), LONGEST_STAGE) or None,
-        metrics=_current(figures, points[-1] if points else None),
+        metrics=_current(figures, points),
         points=points,
         error_message=clean_text(document.get("error_message")) or None,
         finished_at=_instant(document.get("finished_at")),
@@ -237,12 +237,13 @@ def _point(value: object, now: datetime, *, from_callback: bool) -> Point | None
     )
 
 
-def _current(figures: dict[str, Any], newest: Point | None) -> CurrentMetrics | None:
-    """The document's own figures; where it only sent points, the newest point's."""
-    names = CurrentMetrics.__slots__
-    told = {name: _figure(name, figures.get(name)) for name in names}
-    if newest is not None:
-        told = {name: getattr(newest, name) if told[name] is None else told[name] for name in names}
+def _current(figures: dict[str, Any], points: Sequence[Point]) -> CurrentMetrics | None:
+    """The document's own figures; of those it does not tell, the newest of its points."""
+    told = {name: _figure(name, figures.get(name)) for name in CurrentMetrics.__slots__}
+    for name in (name for name, value in told.items() if value is None):
+        told[name] = next(
+            (value for point in reversed(points) if (value := getattr(point, name)) is not None), None
+        )
     return CurrentMetrics(**told) if any(value is not None for value in told.values()) else None
 
 

@@ -165,6 +165,7 @@ def test_a_step_has_no_figure_of_another_step() -> None:
     report = reported(points=points, current_step=9, metrics={"training_loss": 0.9, "validation_loss": 0.99})
     assert [point.validation_loss for point in report.points] == [0.99, None]
     assert report.metrics == CurrentMetrics(training_loss=0.9, validation_loss=0.99)
+    assert reported(points=points).metrics == report.metrics
 
 
 def test_of_too_many_points_the_newest_are_kept() -> None:

@@ -84,16 +84,21 @@ function drawProgress(root, job, points) {
 
 function drawFigures(root, job, points) {
   drawCost(root, job, outlook(job, points));
-  const { trainingLoss, validationLoss, throughput } = job.currentMetrics ?? {};
-  const validated = points.findLast((point) => point.validationLoss !== null);
+  const trained = newestWith("trainingLoss", job, points);
+  const validated = newestWith("validationLoss", job, points);
   fill(root, {
-    "training-loss": loss(trainingLoss),
-    "training-note": points.length ? `at step ${count(points.at(-1).step)}` : "",
-    "validation-loss": loss(validationLoss),
-    "validation-note": validated ? `at step ${count(validated.step)}` : "",
-    throughput: count(throughput),
+    "training-loss": loss(trained?.trainingLoss),
+    "training-note": atStep(trained),
+    "validation-loss": loss(validated?.validationLoss),
+    "validation-note": atStep(validated),
+    throughput: count(newestWith("throughput", job, points)?.throughput),
   });
 }
+
+/** The newest point that has this figure; the job's own figures, which tell no step, where there is none. */
+const newestWith = (figure, job, points) => points.findLast((point) => point[figure] !== null) ?? job.currentMetrics;
+
+const atStep = (point) => (point?.step === undefined ? "" : `at step ${count(point.step)}`);
 
 function drawCost(root, job, ahead) {
   const { costs, gpuConfig } = job;
