@@ -9,8 +9,9 @@ from uuid import UUID
 
 from strawberry.dataloader import DataLoader
 
-from jobs.database import Transaction, artifacts, costs, datasets, jobs
+from jobs.database import Transaction, artifacts, costs, datasets, events, jobs
 from jobs.domain.dataset import Dataset
+from jobs.domain.events import Event
 from jobs.domain.job import Job
 from jobs.domain.records import Artifact, CostRecord
 
@@ -38,3 +39,4 @@ class Loaders:
         )
         self.costs: DataLoader[UUID, list[CostRecord] | None] = loader(costs.records)
         self.artifacts: DataLoader[UUID, Artifact | None] = loader(artifacts.get_many)
+        self.events: DataLoader[UUID, list[Event] | None] = loader(events.kept)

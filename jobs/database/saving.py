@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from jobs.database import artifacts, costs, metrics, notifications
+from jobs.database import artifacts, costs, events, metrics, notifications
 from jobs.database.engine import Transaction
 from jobs.database.tables import training_jobs
 from jobs.database.types import AsJson, Id, Money, UtcDateTime, Word, encode_json
@@ -75,6 +75,7 @@ async def store_belongings(tx: Transaction, moves: Sequence[Move]) -> None:
     await metrics.upsert_many(tx, [(move.job.id, move.points) for move in moves])
     await costs.insert_records(tx, [(move.job, charge) for move in moves for charge in move.charges])
     await notifications.insert_notices(tx, [(move.job, notice) for move in moves for notice in move.notices])
+    await events.insert_events(tx, [(move.job, event) for move in moves for event in move.events])
     await artifacts.insert_artifacts(tx, [(move.job, move.artifact) for move in moves if move.artifact])
 
 

@@ -18,7 +18,10 @@ _WITH_MY_DATASET = (
     "EXISTS (SELECT FROM datasets AS file WHERE file.id = dataset_id)"  # a foreign key sees everybody's
 )
 
-TABLES = ("datasets", "training_jobs", "metrics_points", "cost_records", "notifications", "model_artifacts")
+TABLES = (
+    *("datasets", "training_jobs", "metrics_points", "cost_records", "notifications", "model_artifacts"),
+    "job_events",
+)
 
 #: What the API's role may do: privilege → columns, in each table; None means all columns.
 GRANTS: dict[str, dict[str, str | None]] = {
@@ -47,6 +50,7 @@ GRANTS: dict[str, dict[str, str | None]] = {
     "cost_records": {"SELECT": None, "INSERT": None},
     "notifications": {"SELECT": None, "INSERT": None, "UPDATE": "read_at"},
     "model_artifacts": {"SELECT": None},
+    "job_events": {"SELECT": None},
 }
 
 #: Row-level security for the API's role: table → command → (rows it may touch, rows it may leave).
@@ -72,6 +76,7 @@ POLICIES: dict[str, dict[str, tuple[str | None, str | None]]] = {
         "UPDATE": (_MINE, _MINE),
     },
     "model_artifacts": {"SELECT": (_MINE, None)},
+    "job_events": {"SELECT": (_OF_MY_JOB, None)},
 }
 
 #: Counts everybody's jobs for the API's role, which sees none without knowing whose it is (figures.py).

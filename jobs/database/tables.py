@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from jobs.database.types import AsJson, Id, Money, UtcDateTime, Word
 from jobs.domain.dataset import DatasetStatus
+from jobs.domain.events import EventKind
 from jobs.domain.lifecycle import FINAL, JobStatus, Release
 from jobs.domain.metrics import SERIES, CurrentMetrics
 from jobs.domain.notices import NoticeType, Priority
@@ -232,4 +233,13 @@ model_artifacts = Table(
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("job_id"),
     CheckConstraint("size_bytes >= 0", name="size_not_negative"),
+)
+
+job_events = Table(  # what happened to a job that its row does not keep
+    "job_events",
+    metadata,
+    Column("job_id", Id, ForeignKey("training_jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", UtcDateTime, primary_key=True),
+    Column("kind", Word(EventKind), primary_key=True),
+    Column("detail", Text),
 )

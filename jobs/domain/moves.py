@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid5
 
-from jobs.domain import notices
+from jobs.domain import events, notices
+from jobs.domain.events import Event
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus, Release, Seen, advance
 from jobs.domain.metrics import CurrentMetrics, Point
@@ -62,6 +63,7 @@ class Move:
     points: tuple[Point, ...] = ()
     charges: tuple[Charge, ...] = ()
     notices: tuple[Notice, ...] = ()
+    events: tuple[Event, ...] = ()
     artifact: ReportedArtifact | None = None
 
 
@@ -77,6 +79,11 @@ def fold(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move:
     For an answer to submit, `job` is the row as it was before this attempt: `submitted_at` speaks of earlier ones, and
     what certainly did not arrive leaves it as it is.
     """
+    move = _folded(job, sighting, at, pacing)
+    return replace(move, events=events.of_contact(job, move.job, getattr(sighting, "reason", None), at))
+
+
+def _folded(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move:
     if job.status.is_final:
         return _release(job, sighting, at, pacing) if job.release is Release.NEEDED else Move(job)
     if job.external_job_id is None:

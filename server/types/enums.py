@@ -8,6 +8,7 @@ from strawberry.types.enum import has_enum_definition
 
 from jobs.buckets import DATASETS, IMPORTS
 from jobs.domain.dataset import DatasetStatus
+from jobs.domain.events import EventKind
 from jobs.domain.lifecycle import JobStatus, Release
 from jobs.domain.notices import NoticeType, Priority
 
@@ -96,6 +97,23 @@ _describe(
     name="NotificationPriority",
 )
 _describe(
+    EventKind,
+    "What happened to a job.",
+    {
+        EventKind.CREATED: "Somebody asked for it; `detail` is the preset.",
+        EventKind.SUBMITTED: "It was first handed to the GPU cluster, whatever that said.",
+        EventKind.ACCEPTED: "The GPU cluster accepted it; `detail` is its GPUs, which cost money from here.",
+        EventKind.FIRST_METRICS: "Its first point; `detail` is the step.",
+        EventKind.STALE: "The GPU cluster had not answered about it for long; `detail` is the last reason.",
+        EventKind.RECOVERED: "The GPU cluster answered about it again.",
+        EventKind.COMPLETED: "It was trained to the end.",
+        EventKind.FAILED: "It was refused, failed or was lost; `detail` is the reason.",
+        EventKind.CANCELLED: "Its owner cancelled it.",
+        EventKind.RELEASED: "The GPU cluster confirmed that it holds no GPU any more.",
+    },
+    name="JobEventKind",
+)
+_describe(
     ReleaseState,
     "Whether the cluster has confirmed that nothing of the job runs any more.",
     {
@@ -105,4 +123,12 @@ _describe(
     },
 )
 
-__all__ = ["DatasetStatus", "JobStatus", "NoticeType", "Priority", "ReleaseState", "StorageBucket"]
+__all__ = [
+    "DatasetStatus",
+    "EventKind",
+    "JobStatus",
+    "NoticeType",
+    "Priority",
+    "ReleaseState",
+    "StorageBucket",
+]

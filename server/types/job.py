@@ -7,12 +7,14 @@ import strawberry
 
 from jobs.database import metrics
 from jobs.domain import job as domain
+from jobs.domain.events import history
 from server.context import Info
 from server.paging import within
 from server.types.artifact import ModelArtifact
 from server.types.costs import JobCosts
 from server.types.dataset import Dataset
 from server.types.enums import JobStatus, ReleaseState
+from server.types.event import JobEvent
 from server.types.interfaces import Node
 from server.types.metrics import CurrentMetrics, MetricsPoint
 from server.types.training import GpuConfig, Hyperparameters
@@ -160,3 +162,9 @@ class Job(Node):
             return None
         artifact = await info.context.loaders.artifacts.load(self.job.artifact_id)
         return ModelArtifact.of(artifact) if artifact else None
+
+    @strawberry.field(description="What happened to it, oldest first.")
+    async def events(self, info: Info) -> list[JobEvent]:
+        """Loaded together with those of the other jobs of the same request."""
+        kept = await info.context.loaders.events.load(self.job.id) or ()
+        return cast("list[JobEvent]", history(self.job, kept))

@@ -11,9 +11,10 @@ from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import insert
 
-from jobs.database import Database, Transaction, datasets, metrics
+from jobs.database import Database, Transaction, datasets, events, metrics
 from jobs.database.tables import cost_records, model_artifacts, notifications, training_jobs
 from jobs.domain.dataset import Dataset, DatasetStatus
+from jobs.domain.events import Event, EventKind
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import FINAL, JobStatus, Release
 from jobs.domain.metrics import CurrentMetrics, Point
@@ -164,6 +165,16 @@ class Scenery:
             "created_at": job.completed_at or job.started_at or job.created_at,
         }
         await self.tx.execute(insert(notifications).values(values))
+
+    async def silences(self, job: Job) -> None:
+        """Twice the cluster did not answer about it, and once it did again."""
+        told = (
+            (20, EventKind.STALE, "connection refused"),
+            (17, EventKind.RECOVERED, None),
+            (2.5, EventKind.STALE, "no answer in 10 s"),
+        )
+        kept = [Event(self.now - timedelta(minutes=ago), kind, detail) for ago, kind, detail in told]
+        await events.insert_events(self.tx, [(job, event) for event in kept])
 
     async def artifact(self, job: Job) -> UUID:
         """Its adapter; nothing lies where it points to."""
@@ -321,7 +332,7 @@ async def furnish(database: Database, *, many: int = 60) -> None:
             timedelta(minutes=22),
             curve(range(1, 1200), ago - timedelta(seconds=3)),
         )
-        await scene.job(
+        stale = await scene.job(
             "stale",
             "Legal clauses",
             JobStatus.RUNNING,
@@ -332,6 +343,7 @@ async def furnish(database: Database, *, many: int = 60) -> None:
             last_contact_at=ago - timedelta(minutes=4),
             current_stage="Asking the GPU cluster again (no answer in 10 s)",
         )
+        await scene.silences(stale)
         running = await scene.job(
             "running",
             "Support answers",

@@ -124,6 +124,10 @@ async def test_a_job_says_what_it_waits_for_and_where_it_is_heading(furnished: S
             "GPUs released",
         ]
     )
+    await page.goto(f"{furnished.url}/training/jobs/{job_id('stale')}?tab=info")
+    await expect(page.locator("[data-part=timeline] [data-status=warning] [data-part=why]")).to_have_text(
+        ["connection refused", "no answer in 10 s"]
+    )
 
 
 async def test_ids_and_the_query_can_be_copied_and_the_query_opened(furnished: Stack, visit: Visit) -> None:

@@ -19,12 +19,14 @@ from jobs.database import Database
 from jobs.database.tables import (
     cost_records,
     datasets,
+    job_events,
     metrics_points,
     model_artifacts,
     notifications,
     training_jobs,
 )
 from jobs.domain.dataset import DatasetStatus
+from jobs.domain.events import EventKind
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import CurrentMetrics
 from jobs.domain.notices import NoticeType, Priority
@@ -201,5 +203,9 @@ ROWS: dict[Any, list[dict[str, Any]]] = {
             "sha256": "0" * 64,
             "created_at": AT,
         }
+    ],
+    job_events: [
+        {"job_id": uuid(11), "at": AT, "kind": EventKind.STALE, "detail": ODD},
+        {"job_id": uuid(11), "at": AT + timedelta(seconds=1), "kind": EventKind.RECOVERED, "detail": None},
     ],
 }

@@ -141,6 +141,8 @@ async def test_a_cluster_that_is_unreachable_makes_a_job_stale_and_it_recovers(h
     await house.turn(seconds=31)
     back = await house.look(job)
     assert (back.stale, back.failures, back.contact_lost_since) == (False, 0, None)
+    kept = await house.sql("SELECT kind, detail FROM job_events ORDER BY at")
+    assert [tuple(row) for row in kept] == [("stale", "connection refused"), ("recovered", None)]
 
 
 async def test_a_run_that_is_unknown_for_two_minutes_is_lost_and_released(house: House) -> None:

@@ -14,7 +14,10 @@ from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
 from tests.domain.factories import DATASET_ID, NOON, a_job
 
-TABLES = ("datasets", "training_jobs", "metrics_points", "cost_records", "notifications", "model_artifacts")
+TABLES = (
+    *("datasets", "training_jobs", "metrics_points", "cost_records", "notifications", "model_artifacts"),
+    "job_events",
+)
 
 
 def a_dataset(user_id: str = "ada", **changes: Any) -> Dataset:

@@ -146,6 +146,7 @@ async def test_of_many_answers_those_are_saved_whose_claims_still_hold(database:
         "cost_records": 3,
         "notifications": 3,
         "model_artifacts": 3,
+        "job_events": 0,
     }
 
 

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from jobs.database import Database, Transaction, costs, datasets, metrics, notifications
+from jobs.database import Database, Transaction, costs, datasets, events, metrics, notifications
 from jobs.database.security import API, SERVICE
 from jobs.domain import moves, notices
+from jobs.domain.events import Event, EventKind
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import ACTIVE, FINAL, JobStatus
 from tests.database.rows import TABLES, a_dataset, counts, look, new_job, put, rows_of, sql
@@ -68,6 +69,7 @@ async def _fill(database: Database, job: Job) -> None:
             (:id, :user, :job, 'a.tar', 'model-artifacts', 'a.tar', 7, 'f', :at)""",
             **values,
         )
+        await events.insert_events(tx, [(job, Event(NOON, EventKind.STALE, "timeout"))])
 
 
 async def denied(database: Database, statement: str, user_id: str | None = None, **values: Any) -> None:
@@ -157,10 +159,11 @@ async def test_each_user_sees_all_of_their_rows_and_nobody_elses(roles: Roles) -
         for table in TABLES:
             [[count]] = await sql(roles.api, f"SELECT count(*) FROM {table}", owner)
             assert count == (6 if table == "training_jobs" else 1)
-            if table != "metrics_points":
+            if table not in {"metrics_points", "job_events"}:
                 assert await sql(roles.api, f"SELECT DISTINCT user_id FROM {table}", owner) == [(owner,)]
     theirs = {job.id for job in roles.jobs["grace"].values()}
-    assert not theirs & {row[0] for row in await sql(roles.api, "SELECT job_id FROM metrics_points", "ada")}
+    for table in ("metrics_points", "job_events"):
+        assert not theirs & {row[0] for row in await sql(roles.api, f"SELECT job_id FROM {table}", "ada")}
 
 
 async def test_a_name_that_looks_like_sql_or_json_is_only_a_name(roles: Roles) -> None:
@@ -285,7 +288,11 @@ async def test_what_the_api_wrote_in_the_books_it_cannot_unwrite(roles: Roles) -
     for table in (*TABLES, "alembic_version"):
         await denied(roles.api, f"DELETE FROM {table}", "ada")
         await denied(roles.api, f"TRUNCATE {table} CASCADE", "ada")
-    for table, column in (("cost_records", "recorded_at"), ("model_artifacts", "name")):
+    for table, column in (
+        ("cost_records", "recorded_at"),
+        ("model_artifacts", "name"),
+        ("job_events", "detail"),
+    ):
         await denied(roles.api, f"UPDATE {table} SET {column} = {column}", "ada")
     await denied(roles.api, "UPDATE alembic_version SET version_num = '9999'", "ada")
 
@@ -296,7 +303,7 @@ async def test_a_function_that_tells_what_it_sees_sees_only_ones_own(roles: Role
         BEGIN IF seen <> 'ada' THEN RAISE 'leaked %', seen; END IF; RETURN true; END $$"""
     async with roles.api.begin("ada") as tx:
         await rows_of(tx, spy)
-        for table in set(TABLES) - {"metrics_points"}:
+        for table in set(TABLES) - {"metrics_points", "job_events"}:
             [[seen]] = await rows_of(tx, f"SELECT count(*) FROM {table} WHERE pg_temp.spy(user_id)")
             assert seen >= 1
             # `grace` has five letters: were she looked at, this would divide by zero
@@ -379,6 +386,7 @@ def _writes(job: Job) -> list[str]:
         f"INSERT INTO cost_records VALUES ({new}, 'training_compute', 1, '{{}}', '2026-03-14', {at})",
         f"INSERT INTO notifications VALUES ({new}, 'job_failed', 't', 'm', 'high', '/', '{{}}', NULL, {at})",
         f"INSERT INTO model_artifacts VALUES ({new}, 'n', 'b', 'p', 1, 'f', {at})",
+        f"INSERT INTO job_events VALUES ('{job.id}', {at}, 'recovered', NULL)",
         f"UPDATE training_jobs SET current_stage = 'mine' WHERE id = '{job.id}' RETURNING id",
         f"UPDATE training_jobs SET current_stage = 'mine' WHERE user_id = '{job.user_id}' RETURNING id",
         f"UPDATE datasets SET error_message = 'mine' WHERE user_id = '{job.user_id}' RETURNING id",

@@ -5,14 +5,16 @@ from datetime import timedelta
 
 import pytest
 
+from jobs.domain.events import Event, EventKind
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus, Release
-from jobs.domain.moves import Move, fold
+from jobs.domain.moves import Move, cancel, fold
 from jobs.domain.pacing import Pacing
 from jobs.domain.sighting import ClusterStatus, Denied, NoReport, NotFound, NotNow, Report, Sighting, Unclear
 from tests.domain.factories import PACING, a_job, after
 
 INITIALIZING, RUNNING, FAILED = JobStatus.INITIALIZING, JobStatus.RUNNING, JobStatus.FAILED
+STALE, RECOVERED = EventKind.STALE, EventKind.RECOVERED
 DAY = timedelta(days=1).total_seconds()
 SILENCE, DENIED, UNKNOWN = NoReport("timeout"), Denied("it answered 401"), NotFound()
 ALIVE = Report(status=ClusterStatus.RUNNING)
@@ -30,6 +32,11 @@ def followed(job: Job, *seen: tuple[float, Sighting], pacing: Pacing = PACING) -
 def running() -> Job:
     """Running, last heard of five seconds past noon."""
     return a_job(status=RUNNING)
+
+
+def blind() -> Job:
+    """Running, stale since two minutes past noon."""
+    return followed(running(), (65, SILENCE), (95, SILENCE), (125, SILENCE)).job
 
 
 @pytest.mark.parametrize(
@@ -52,11 +59,32 @@ def test_a_job_is_stale_after_three_failures_and_ninety_seconds(seconds: list[fl
 
 
 def test_a_stale_job_recovers_by_itself() -> None:
-    blind = followed(running(), (65, SILENCE), (95, SILENCE), (125, SILENCE)).job
-    assert (blind.stale, blind.current_stage) == (True, "Asking the GPU cluster again (timeout)")
-    seen = followed(blind, (155, Report())).job
+    assert (blind().stale, blind().current_stage) == (True, "Asking the GPU cluster again (timeout)")
+    seen = followed(blind(), (155, Report())).job
     assert (seen.stale, seen.failures, seen.contact_lost_since) == (False, 0, None)
     assert (seen.last_contact_at, seen.current_stage) == (after(155), "training")
+
+
+@pytest.mark.parametrize(
+    ("job", "seen", "told"),
+    [
+        (running(), [(65, SILENCE), (95, SILENCE), (125, SILENCE)], [Event(after(125), STALE, "timeout")]),
+        (running(), [(65, SILENCE), (95, SILENCE), (125, SILENCE), (155, DENIED)], []),  # told already
+        (blind(), [(155, ALIVE)], [Event(after(155), RECOVERED)]),
+        (blind(), [(155, UNKNOWN)], [Event(after(155), RECOVERED)]),
+        (blind(), [(155, Report(status=ClusterStatus.COMPLETED))], [Event(after(155), RECOVERED)]),
+        (blind(), [(DAY + 125, SILENCE)], []),  # given up, never heard again
+        (running(), [(65, SILENCE), (95, ALIVE)], []),  # too short to speak of
+    ],
+)
+def test_a_long_silence_and_its_end_are_events(
+    job: Job, seen: list[tuple[float, Sighting]], told: list[Event]
+) -> None:
+    assert list(followed(job, *seen).events) == told
+
+
+def test_a_cancel_of_a_blind_job_is_no_recovery() -> None:
+    assert cancel(blind(), after(155)).events == ()
 
 
 def test_a_blind_job_costs_on() -> None:
@@ -148,9 +176,8 @@ def test_a_report_takes_404s_back_and_silence_does_not() -> None:
 
 
 def test_a_404_is_contact() -> None:
-    blind = followed(running(), (35, SILENCE), (65, SILENCE), (95, SILENCE)).job
-    told = followed(blind, (125, UNKNOWN)).job
-    assert (blind.stale, told.stale, told.last_contact_at) == (True, False, after(125))
+    told = followed(blind(), (155, UNKNOWN)).job
+    assert (told.stale, told.last_contact_at) == (False, after(155))
 
 
 def test_every_duration_can_be_set() -> None:

@@ -64,23 +64,34 @@ test("in the end the cost is held against the estimate", () => {
   assert.equal(against("4.00", "1.00", "CANCELLED"), "", "it was never meant to cost so little");
 });
 
-test("what happened stands in the order in which it happened, and only what happened", () => {
-  const job = running({
-    status: "CANCELLED",
-    presetId: "laptop",
-    submittedAt: at(1),
-    startedAt: at(2),
-    contactLostSince: null,
-    completedAt: at(60),
-    releasingSince: at(60),
-    releasedAt: at(70),
-    errorMessage: null,
-    costs: { records: [{ recordedAt: at(60), amount: "0.02" }, { recordedAt: at(70), amount: "0.01" }] },
-  });
-  const said = timeline(job, points(9).slice(4)).map(({ what }) => what);
-  assert.deepEqual(said, [
-    ...["Asked for", "Handed to the GPU cluster", "Accepted", "First metrics", "Cancelled"],
-    ...["Release of the GPUs asked for", "Booked", "GPUs released", "Booked"],
+test("what happened stands in the order in which it happened, each with its reason", () => {
+  const events = [
+    ["CREATED", 0, "laptop"],
+    ["SUBMITTED", 1, null],
+    ["ACCEPTED", 2, "2x NVIDIA A100"],
+    ["FIRST_METRICS", 3, "step 1"],
+    ["STALE", 30, "timeout"],
+    ["RECOVERED", 40, null],
+    ["CANCELLED", 60, null],
+    ["RELEASED", 70, null],
+  ].map(([kind, second, detail]) => ({ kind, at: at(second), detail }));
+  const records = [70, 60].map((second) => ({ recordedAt: at(second), amount: "0.02" }));
+  const said = timeline({ events, releasingSince: at(60), costs: { records } });
+  assert.deepEqual(said.map(({ what, why }) => `${what}: ${why}`), [
+    "Asked for: from the preset laptop",
+    "Handed to the GPU cluster: ",
+    "Accepted: on 2x NVIDIA A100; it costs money from here",
+    "First metrics: at step 1",
+    "No contact with the cluster: timeout",
+    "The cluster answers again: ",
+    "Cancelled: ",
+    "Release of the GPUs asked for: ",
+    "Booked: $0.02",
+    "GPUs released: ",
+    "Booked: $0.02",
   ]);
-  assert.deepEqual(timeline(running({ createdAt: at(0), startedAt: null, status: "QUEUED" }), []).map(({ what }) => what), ["Asked for"]);
+});
+
+test("an event that this page does not know yet is told by its name", () => {
+  assert.equal(timeline({ events: [{ kind: "MOVED", at: at(0), detail: null }], costs: { records: [] } })[0].what, "MOVED");
 });

@@ -33,12 +33,13 @@ JOB = """query($id: ID!) { job(id: $id) {
   costs { estimatedTotal current final records { costType amount durationHours } }
   dataset { id name totalTrainingPairs totalTokens }
   artifact { id name sizeBytes sha256 downloadUrl createdAt }
+  events { at kind detail }
 } }"""
 METRICS = """query($id: ID!, $last: Int! = 100, $afterStep: Int, $maxPoints: Int) {
   job(id: $id) { metrics(last: $last, afterStep: $afterStep, maxPoints: $maxPoints) { step trainingLoss validationLoss } }
 }"""
 PAGE = """{ jobs(first: 50) { totalCount nodes {
-  id dataset { name } costs { estimatedTotal current final records { amount } } artifact { name }
+  id dataset { name } costs { estimatedTotal current final records { amount } } artifact { name } events { kind }
 } } }"""
 
 
@@ -79,6 +80,14 @@ async def test_a_completed_job_shows_everything_it_has(house: House) -> None:
     record = found["costs"].pop("records")
     points = found.pop("metrics")
     dataset = found.pop("dataset")
+    assert [(event["at"][11:16], event["kind"], event["detail"]) for event in found.pop("events")] == [
+        ("09:01", "CREATED", "mistral-7b-balanced"),
+        ("09:02", "SUBMITTED", None),
+        ("09:02", "ACCEPTED", "2x NVIDIA A100"),
+        ("09:03", "FIRST_METRICS", "step 120"),
+        ("10:02", "COMPLETED", None),
+        ("10:02", "RELEASED", None),
+    ]
     assert found == {
         "id": str(job.id),
         "status": "COMPLETED",
@@ -342,7 +351,8 @@ async def test_a_list_costs_the_same_statements_however_long_it_is(house: House)
         await house.completed()
     with statements(house.api) as twelve:
         assert len((await house.data(PAGE))["jobs"]["nodes"]) == 12
-    assert len(twelve) == len(three) == 5  # the page, its count, the datasets, the books, the artifacts
+    # The page, its count, the datasets, the books, the artifacts, the kept events, the first points.
+    assert len(twelve) == len(three) == 7
     with statements(house.api) as plain:
         await house.data("{ jobs { nodes { id status costs { current final } gpuConfig { hourlyRate } } } }")
     assert len(plain) == 1

@@ -35,6 +35,7 @@ export const JOB = /* GraphQL */ `
       }
       dataset { id name totalTrainingPairs totalTokens }
       artifact { id name sizeBytes sha256 downloadUrl createdAt }
+      events { at kind detail }
     }
   }
 `;

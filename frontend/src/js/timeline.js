@@ -1,25 +1,27 @@
-// What happened to a job, oldest first, from the instants that the API keeps. Pure.
+// What happened to a job, oldest first: its events, and what was booked. Pure.
 
-import { count, gpus, money } from "./format.js";
-import { statusWord } from "./words.js";
+import { money } from "./format.js";
+
+const EVENTS = {
+  CREATED: { icon: "queued", what: "Asked for", why: (preset) => `from the preset ${preset}` },
+  SUBMITTED: { icon: "initializing", what: "Handed to the GPU cluster" },
+  ACCEPTED: { icon: "running", what: "Accepted", why: (gpus) => `on ${gpus}; it costs money from here` },
+  FIRST_METRICS: { icon: "info", what: "First metrics", why: (step) => `at ${step}` },
+  STALE: { icon: "warning", what: "No contact with the cluster", why: (reason) => reason },
+  RECOVERED: { icon: "check", what: "The cluster answers again" },
+  COMPLETED: { icon: "completed", what: "Completed" },
+  FAILED: { icon: "failed", what: "Failed", why: (reason) => reason },
+  CANCELLED: { icon: "cancelled", what: "Cancelled" },
+  RELEASED: { icon: "release", what: "GPUs released" },
+};
 
 /** `[{at, icon, what, why}]`; `at` is an instant as the API writes it. */
-export function timeline(job, points) {
-  const first = points[0];
-  const ended = job.status.toLowerCase();
-  const events = [
-    [job.createdAt, "queued", "Asked for", job.presetId ? `from the preset ${job.presetId}` : ""],
-    [job.submittedAt, "initializing", "Handed to the GPU cluster", ""],
-    [job.startedAt, "running", "Accepted", `on ${gpus(job.gpuConfig)}; it costs money from here`],
-    [first?.timestamp, "info", "First metrics", first && `at step ${count(first.step)}`],
-    [job.contactLostSince, "warning", "No answer from the cluster", "since then"],
-    [job.completedAt, ended, statusWord(job.status), job.status === "FAILED" ? (job.errorMessage ?? "") : ""],
-    [job.releasingSince, "warning", "Release of the GPUs asked for", ""],
-    [job.releasedAt, "release", "GPUs released", "confirmed by the cluster"],
-    ...(job.costs.records ?? []).map((record) => [record.recordedAt, "info", "Booked", money(record.amount)]),
-  ];
-  return events
-    .filter(([at]) => at)
-    .map(([at, icon, what, why]) => ({ at, icon, what, why }))
-    .sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+export function timeline({ events, releasingSince, costs }) {
+  const happened = events.map(({ at, kind, detail }) => {
+    const { icon, what, why } = EVENTS[kind] ?? { icon: "info", what: kind };
+    return { at, icon, what, why: why && detail !== null ? why(detail) : "" };
+  });
+  if (releasingSince) happened.push({ at: releasingSince, icon: "warning", what: "Release of the GPUs asked for", why: "" });
+  for (const { recordedAt, amount } of costs.records) happened.push({ at: recordedAt, icon: "info", what: "Booked", why: money(amount) });
+  return happened.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
 }

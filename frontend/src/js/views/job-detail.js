@@ -1,5 +1,5 @@
 // One job, live. The whole of it is asked once; then only what changes and the points after the last step seen.
-// A status or release that has just come to rest is read whole once more, and then nothing is asked any longer.
+// When something has happened to it, it is read whole once more, with its events and books; ended, it is asked no longer.
 
 import { poll as ask } from "../api.js";
 import { hideAway, showAway } from "../away.js";
@@ -12,7 +12,7 @@ import { poll, retryNow } from "../poll.js";
 import { lastStep, mergePoints } from "../series.js";
 import { wireTabs } from "../tabs.js";
 import { setTitle } from "../title.js";
-import { isActive, isMoving, statusWord } from "../words.js";
+import { isMoving, statusWord } from "../words.js";
 import { wireCancel, wireCsv, wireDownload } from "./job-actions.js";
 import { drawConfiguration, drawInfo, wireQuery } from "./job-facts.js";
 import { drawHead } from "./job-head.js";
@@ -20,6 +20,7 @@ import { notice } from "./notice.js";
 
 const DELTA = 500; // points of one update; as many again mean that there are more
 const HELD = 5_000; // points in memory before the server is asked to thin them
+const TURNS = ["status", "release", "stale"]; // what never changes without an event
 const FEW = 100; // points: the server thins no history that short
 
 export async function mountJobDetail({ root, signal, parameters: [id] }) {
@@ -49,9 +50,10 @@ export async function mountJobDetail({ root, signal, parameters: [id] }) {
       announce(`Job ${statusWord(job.status).toLowerCase()}`);
       refreshUnread();
     }
-    const settled = update && (isActive(before) !== isActive(job) || isMoving(before) !== isMoving(job));
-    whole = settled || (update && (metrics.length === DELTA || points.length > HELD));
-    return settled ? look() : isMoving(job);
+    const began = metrics.length > 0 && metrics.length === points.length;
+    const turned = update && (began || TURNS.some((fact) => before[fact] !== job[fact]));
+    whole = turned || (update && (metrics.length === DELTA || points.length > HELD));
+    return turned ? look() : isMoving(job);
   };
   await poll(look, { signal, onAway: showAway, onBack: hideAway });
 }
@@ -85,7 +87,7 @@ function mountPage(root, { id, signal, onCancelled }) {
     latest = { job, points };
     drawHead(root, job, points);
     drawConfiguration(root, job);
-    drawInfo(root, job, points);
+    drawInfo(root, job);
     draw();
     if (first && hadFocus) root.querySelector("h1").focus({ preventScroll: true });
   };

@@ -26,7 +26,7 @@ export function drawConfiguration(root, { hyperparameters: h, gpuConfig }) {
   ]);
 }
 
-export function drawInfo(root, job, points) {
+export function drawInfo(root, job) {
   facts(part(root, "job-facts"), [
     ["Job id", job.id, { copy: true }],
     ["External id", job.externalJobId, { copy: true }],
@@ -44,8 +44,8 @@ export function drawInfo(root, job, points) {
     ["Ran for", duration(ran || null)],
     ["Last contact", job.lastContactAt, { time: true }],
   ]);
-  drawTimeline(part(root, "timeline"), timeline(job, points));
-  drawCosts(root, job.costs.records ?? []);
+  drawTimeline(part(root, "timeline"), timeline(job));
+  drawCosts(root, job.costs.records);
 }
 
 /** The question that this page asks, to be asked elsewhere. */
