@@ -21,7 +21,7 @@ from server.errors import BadInput
 MOST = 100  #: of one page
 _LABEL = "lora-pipeline cursor v1"  # no other use of the master key gives this key
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PLACE, _SEAL = 24, 12  # bytes
+_PLACE, _SEAL = 24, 12  # bytes; a list with an order of its own adds the value there, as JSON
 
 First = Annotated[int, strawberry.argument(description=f"How many at most: 1 to {MOST}.")]
 After = Annotated[
@@ -42,6 +42,7 @@ class Listed(Protocol):
         """What the list is ordered by."""
 
 
+Key = str | int | float | None
 Row = TypeVar("Row", bound=Listed)
 Item = TypeVar("Item")
 
@@ -99,42 +100,52 @@ class Page:
         self._key = hmac.digest(context.settings.secret_key, bound_to, "sha256")
         self._first = within("first", first, MOST)
         self.limit = first + 1  #: one more than is shown tells whether there is a next page
-        self.after = None if after is None or after is strawberry.UNSET else self._position(after)
+        self.after: Position | None = None
+        self.after_key: Key = None  #: what the last of the page before was ordered by, beside its age
+        if after is not None and after is not strawberry.UNSET:
+            self.after, self.after_key = self._position(after)
 
     def connection(
         self,
         rows: Sequence[Row],
         node: Callable[[Row], Item],
         count: Callable[[Transaction], Awaitable[int]],
+        key: Callable[[Row], Key] = lambda _: None,
     ) -> Connection[Item]:
         """Of up to `limit` rows those to show, each made a `node`, and where they end."""
         shown = rows[: self._first]
+
+        def cursor(row: Row) -> str:
+            return self._cursor(row, key(row))
+
         page_info = PageInfo(
             has_next_page=len(rows) > self._first,
             has_previous_page=self.after is not None,
-            start_cursor=self._cursor(shown[0]) if shown else None,
-            end_cursor=self._cursor(shown[-1]) if shown else None,
+            start_cursor=cursor(shown[0]) if shown else None,
+            end_cursor=cursor(shown[-1]) if shown else None,
         )
         return Connection(
             nodes=[node(row) for row in shown],
             page_info=page_info,
             count=count,
-            cursors=lambda: map(self._cursor, shown),
+            cursors=lambda: map(cursor, shown),
         )
 
-    def _cursor(self, row: Listed) -> str:
+    def _cursor(self, row: Listed, key: Key) -> str:
         micros = (row.created_at - _EPOCH) // timedelta(microseconds=1)
-        return self._sealed(micros.to_bytes(8, "big", signed=True) + row.id.bytes)
+        there = b"" if key is None else json.dumps(key).encode()
+        return self._sealed(micros.to_bytes(8, "big", signed=True) + row.id.bytes + there)
 
-    def _position(self, cursor: str) -> Position:
+    def _position(self, cursor: str) -> tuple[Position, Key]:
         try:
-            place = urlsafe_b64decode(cursor.encode("ascii"))[:_PLACE]
+            place = urlsafe_b64decode(cursor.encode("ascii"))[:-_SEAL]
         except ValueError:
             place = b""
-        if len(place) != _PLACE or not hmac.compare_digest(self._sealed(place), cursor):
+        if len(place) < _PLACE or not hmac.compare_digest(self._sealed(place), cursor):
             raise BadInput("`after` is no cursor of this list. Begin again without it.")
-        micros = int.from_bytes(place[:8], "big", signed=True)
-        return _EPOCH + timedelta(microseconds=micros), UUID(bytes=place[8:])
+        micros, there = int.from_bytes(place[:8], "big", signed=True), place[_PLACE:]
+        at = _EPOCH + timedelta(microseconds=micros)
+        return (at, UUID(bytes=place[8:_PLACE])), json.loads(there) if there else None
 
     def _sealed(self, place: bytes) -> str:
         """The one way to write a place; only we can."""

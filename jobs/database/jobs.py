@@ -1,4 +1,5 @@
-"""The moves of a job's row: made, claimed, cancelled, told by a callback; and its readers. `saving.py` saves what moved.
+"""The moves of a job's row: made, claimed, cancelled, told by a callback; and its readers. `saving.py` saves what moved;
+lists are read by `job_list.py`.
 
 Every move is guarded by what was read. No row back means that somebody was first.
 """
@@ -11,24 +12,19 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
     Select,
-    Text,
     case,
-    cast,
     func,
     literal,
-    or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from jobs.database.engine import Position, Transaction
+from jobs.database.engine import Transaction
 from jobs.database.saving import store_belongings
-from jobs.database.tables import datasets, training_jobs
+from jobs.database.tables import training_jobs
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import ACTIVE, FINAL, JobStatus, Release, Seen, advance
 from jobs.domain.moves import Move
@@ -70,39 +66,13 @@ async def get(tx: Transaction, job_id: UUID, user_id: str) -> Job | None:
 async def get_many(tx: Transaction, job_ids: Collection[UUID], user_id: str) -> dict[UUID, Job]:
     """Those of the jobs that are this user's."""
     query = select(*COLUMNS).where(_row.id.in_(job_ids), _row.user_id == user_id)
-    return {job.id: job for job in map(_job, await tx.execute(query))}
+    return {job.id: job for job in map(read_job, await tx.execute(query))}
 
 
 async def by_idempotency_key(tx: Transaction, user_id: str, key: str) -> Job | None:
     """The job this user made with this key."""
     query = select(*COLUMNS).where(_row.user_id == user_id, _row.idempotency_key == key)
     return _one(await tx.execute(query))
-
-
-async def page(
-    tx: Transaction,
-    user_id: str,
-    *,
-    limit: int,
-    after: Position | None = None,
-    statuses: Sequence[JobStatus] = (),
-    search: str = "",
-) -> list[Job]:
-    """This user's jobs, newest first; with `search`, those whose dataset's name holds it or whose id begins with it."""
-    query = select(*COLUMNS).where(_row.user_id == user_id, *_among(statuses), *_found(search, user_id))
-    if after is not None:
-        at, job_id = after
-        query = query.where(tuple_(_row.created_at, _row.id) < tuple_(_at(at), literal(job_id, _row.id.type)))
-    query = query.order_by(_row.created_at.desc(), _row.id.desc()).limit(limit)
-    return [_job(row) for row in await tx.execute(query)]
-
-
-async def count(
-    tx: Transaction, user_id: str, *, statuses: Sequence[JobStatus] = (), search: str = ""
-) -> int:
-    """How many jobs this user has, with one of `statuses` and found by `search` where given."""
-    mine = (_row.user_id == user_id, *_among(statuses), *_found(search, user_id))
-    return await tx.scalar(select(func.count()).select_from(training_jobs).where(*mine)) or 0
 
 
 async def lock_active(tx: Transaction, job_id: UUID, user_id: str) -> Job | None:
@@ -223,20 +193,6 @@ async def next_look(tx: Transaction) -> datetime | None:
     return due
 
 
-def _among(statuses: Sequence[JobStatus]) -> tuple[ColumnElement[bool], ...]:
-    return (_row.status.in_(statuses),) if statuses else ()
-
-
-def _found(search: str, user_id: str) -> tuple[ColumnElement[bool], ...]:
-    if not search:
-        return ()
-    named = select(datasets.c.id).where(
-        datasets.c.user_id == user_id, datasets.c.name.icontains(search, autoescape=True)
-    )
-    called = (cast(_row.id, Text), _row.external_job_id)
-    return (or_(_row.dataset_id.in_(named), *(each.istartswith(search, autoescape=True) for each in called)),)
-
-
 async def _claim(
     tx: Transaction, due: Select[tuple[UUID]], until: datetime, values: Mapping[str, Any]
 ) -> list[Job]:
@@ -249,7 +205,7 @@ async def _claim(
         .returning(*COLUMNS)
         .execution_options(synchronize_session=False)
     )
-    return [_job(row) for row in await tx.execute(statement)]
+    return [read_job(row) for row in await tx.execute(statement)]
 
 
 def _held_by(claimed: Job) -> ColumnElement[bool]:
@@ -273,8 +229,9 @@ def _at(instant: datetime) -> ColumnElement[datetime]:
 
 def _one(rows: Any) -> Job | None:
     row = rows.one_or_none()
-    return None if row is None else _job(row)
+    return None if row is None else read_job(row)
 
 
-def _job(row: Row[Any]) -> Job:
+def read_job(row: Sequence[Any]) -> Job:
+    """The job of a row of `COLUMNS`."""
     return Job(**dict(zip(_NAMES, row, strict=True)))  # a row's own mapping takes five times as long

@@ -136,7 +136,7 @@ training_jobs = Table(
     ),
     CheckConstraint("status <> 'running' OR external_job_id IS NOT NULL", name="running_is_known_there"),
     CheckConstraint(f"({_FINAL} AND release <> 'needed') OR next_action_at IS NOT NULL", name="never_stuck"),
-    Index("ix_training_jobs_page", "user_id", "created_at", "id"),  # jobs.page, newest first
+    Index("ix_training_jobs_page", "user_id", "created_at", "id"),  # job_list.page, newest first
     Index(  # jobs.claim_queued: the oldest that are due
         "ix_training_jobs_queued",
         "created_at",

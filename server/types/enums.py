@@ -7,6 +7,7 @@ import strawberry
 from strawberry.types.enum import has_enum_definition
 
 from jobs.buckets import DATASETS, IMPORTS
+from jobs.database.job_list import JobOrder
 from jobs.domain.dataset import DatasetStatus
 from jobs.domain.events import EventKind
 from jobs.domain.lifecycle import JobStatus, Release
@@ -54,6 +55,18 @@ _describe(
         JobStatus.COMPLETED: "Trained to the end.",
         JobStatus.FAILED: "Refused, failed or lost; `errorMessage` says which.",
         JobStatus.CANCELLED: "Stopped by its owner; `release` says whether the GPUs are free.",
+    },
+)
+_describe(
+    JobOrder,
+    "What a list of jobs may be ordered by.",
+    {
+        JobOrder.CREATED: "When it was asked for.",
+        JobOrder.DATASET: "The name of its dataset, in any case.",
+        JobOrder.STATUS: "What goes on now, then what waits, then what has ended.",
+        JobOrder.PROGRESS: "Percent.",
+        JobOrder.GPUS: "The name of its GPU type, then how many.",
+        JobOrder.COST: "What it has cost, so far or in the end.",
     },
 )
 _describe(

@@ -148,8 +148,20 @@ async def test_the_list_is_searched_sorted_and_paged_in_the_address(furnished: S
     await expect(names).to_have_count(20)
     await expect(page.locator("[data-part=running]")).to_have_text("4")
     await expect(page.locator("[data-part=hourly]")).to_have_text("$25.00")
+    await page.get_by_role("button", name="Cost").click()
+    await page.get_by_role("button", name="Cost").click()  # the dearest of all pages, not of this one
+    await expect(page.get_by_role("columnheader", name="Cost")).to_have_attribute("aria-sort", "descending")
+    await expect(names.first).to_have_text("Support answers")
     await page.get_by_role("button", name="Older").click()
     await expect(page.locator("[data-part=range]")).to_have_text("21–40 of 71")
+    await expect(page).to_have_url(re.compile(r"\?sort=-cost&after="))
+    costs = [
+        float(words.lstrip("$"))
+        for words in await page.locator(".job-cost [data-part=cost]").all_inner_texts()
+    ]
+    assert costs == sorted(costs, reverse=True)
+    await page.get_by_role("button", name="Cost").click()
+    await expect(page).to_have_url(re.compile(r"/jobs$"))
     search = page.get_by_label("Search by dataset or id")
     await search.fill("BATCH 05")
     await expect(names).to_have_count(10)

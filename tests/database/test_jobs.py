@@ -8,7 +8,17 @@ from uuid import uuid4
 
 import pytest
 
-from jobs.database import Database, RowRefused, costs, datasets, jobs, metrics, notifications, saving
+from jobs.database import (
+    Database,
+    RowRefused,
+    costs,
+    datasets,
+    job_list,
+    jobs,
+    metrics,
+    notifications,
+    saving,
+)
 from jobs.domain import moves
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import FINAL, JobStatus
@@ -46,7 +56,7 @@ async def test_the_same_key_makes_one_job_however_many_ask_at_once(database: Dat
         assert (await jobs.by_idempotency_key(tx, "ada", "once") or first).id == winner.id
         assert await jobs.by_idempotency_key(tx, "ada", "twice") is None
         assert await jobs.by_idempotency_key(tx, "bob", "once") is None
-        assert await jobs.count(tx, "ada") == 2
+        assert await job_list.count(tx, "ada") == 2
 
 
 async def test_keys_are_each_users_own_and_no_key_is_no_key(database: Database) -> None:

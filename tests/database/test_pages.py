@@ -2,14 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
-from jobs.database import Database, Position, Transaction, datasets, jobs, notifications
+from jobs.database import Database, Position, Transaction, datasets, job_list, jobs, notifications
+from jobs.database.job_list import JobOrder, Listed
+from jobs.database.tables import training_jobs
 from jobs.domain import notices
+from jobs.domain.job import Job
 from jobs.domain.lifecycle import ACTIVE, FINAL, JobStatus
 from jobs.domain.pricing import GpuConfig
 from tests.database.rows import a_dataset, new_job, put
@@ -47,7 +51,7 @@ async def fill_notifications(database: Database, user_id: str) -> list[UUID]:
 
 
 LISTS: dict[str, tuple[Any, Fill]] = {
-    "jobs": (jobs, fill_jobs),
+    "jobs": (job_list, fill_jobs),
     "datasets": (datasets, fill_datasets),
     "notifications": (notifications, fill_notifications),
 }
@@ -128,9 +132,9 @@ async def test_jobs_are_listed_and_counted_by_status(database: Database) -> None
     async with database.read() as tx:
         for statuses in ((), (JobStatus.RUNNING,), ACTIVE, FINAL):
             expected = [job.id for job in reversed(made) if not statuses or job.status in statuses]
-            found = await jobs.page(tx, "ada", limit=100, statuses=statuses)
+            found = await job_list.page(tx, "ada", limit=100, statuses=statuses)
             assert [job.id for job in found] == expected
-            assert await jobs.count(tx, "ada", statuses=statuses) == len(expected)
+            assert await job_list.count(tx, "ada", statuses=statuses) == len(expected)
 
 
 async def test_many_are_fetched_at_once_but_only_ones_own(database: Database) -> None:
@@ -169,4 +173,91 @@ async def test_a_list_is_as_long_as_asked_for(database: Database) -> None:
         database, *(new_job(gpu_config=GpuConfig("L4", 1, TWO_A100.cost_per_gpu_hour)) for _ in range(3))
     )
     async with database.read() as tx:
-        assert [len(await jobs.page(tx, "ada", limit=limit)) for limit in (1, 2, 3, 4)] == [1, 2, 3, 3]
+        assert [len(await job_list.page(tx, "ada", limit=limit)) for limit in (1, 2, 3, 4)] == [1, 2, 3, 3]
+
+
+ORDERED = {  # by their numbers, the least first; of those alike the newest, which have the higher numbers, come first
+    JobOrder.CREATED: [0, 1, 2, 3, 4, 5],
+    JobOrder.DATASET: [5, 4, 1, 0, 3, 2],
+    JobOrder.STATUS: [4, 3, 1, 5, 2, 0],
+    JobOrder.PROGRESS: [4, 1, 3, 5, 2, 0],
+    JobOrder.GPUS: [3, 0, 5, 4, 2, 1],
+    JobOrder.COST: [4, 1, 5, 3, 2, 0],
+}
+
+
+async def put_differing(database: Database) -> list[Job]:
+    """Six jobs whose orders are those of `ORDERED`."""
+    price = TWO_A100.cost_per_gpu_hour
+    kinds = [  # status, dataset's name, GPUs, progress, cost
+        (JobStatus.CANCELLED, "beta", GpuConfig("A10", 1, price), 90.0, "100.00"),
+        (JobStatus.INITIALIZING, "Beta", GpuConfig("L4", 10, price), 0.0, "0.00"),
+        (JobStatus.FAILED, "gamma", GpuConfig("L4", 2, price), 55.5, "20.00"),
+        (JobStatus.RUNNING, "beta2", GpuConfig("A10", 1, price), 1 / 3, "9.50"),
+        (JobStatus.RUNNING, "ALPHA", GpuConfig("A100", 1, price), 0.0, "0.00"),
+        (JobStatus.COMPLETED, "alpha", GpuConfig("A100", 1, price), 50.0, "9.50"),
+    ]
+    made = []
+    for number, (status, name, gpus, progress, cost) in enumerate(kinds):
+        amount = Decimal(cost)
+        costs = {"current_cost": amount, "final_cost": amount if status.is_final else None}
+        dataset = a_dataset(name=name)
+        async with database.begin() as tx:
+            await datasets.insert_dataset(tx, dataset)
+        made.append(
+            new_job(
+                status,
+                dataset_id=dataset.id,
+                created_at=after(number),
+                gpu_config=gpus,
+                progress=progress,
+                **costs,
+            )
+        )
+    await put(database, *made)
+    return made
+
+
+@pytest.mark.parametrize("order", JobOrder)
+async def test_jobs_are_listed_in_every_order_both_ways_and_page_by_page(
+    database: Database, order: JobOrder
+) -> None:
+    made = await put_differing(database)
+    numbers = {job.id: number for number, job in enumerate(made)}
+    async with database.read() as tx:
+        for ascending in (True, False):
+            whole = await job_list.page(tx, "ada", limit=9, order=order, ascending=ascending)
+            if ascending:
+                assert [numbers[row.id] for row in whole] == ORDERED[order]
+            keys: list[Any] = [row.created_at if order is JobOrder.CREATED else row.key for row in whole]
+            assert keys == sorted(keys, reverse=not ascending)
+            for size in (1, 2, 5):
+                assert await ordered_pages(tx, size, order, ascending=ascending) == whole
+
+
+async def ordered_pages(tx: Transaction, size: int, order: JobOrder, *, ascending: bool) -> list[Listed]:
+    """Every row, read page by page as the cursor goes on."""
+    found: list[Listed] = []
+    at: dict[str, Any] = {}
+    while rows := await job_list.page(tx, "ada", limit=size, order=order, ascending=ascending, **at):
+        found += rows
+        at = {"after": (rows[-1].created_at, rows[-1].id), "after_key": rows[-1].key}
+    return found
+
+
+async def test_a_job_that_moves_between_two_pages_hides_no_other(database: Database) -> None:
+    made = await put_differing(database)
+    async with database.begin() as tx:
+        first = await job_list.page(tx, "ada", limit=3, order=JobOrder.PROGRESS, ascending=True)
+        assert first[-1].id == made[3].id
+        await tx.execute(update(training_jobs).where(training_jobs.c.id == made[3].id).values(progress=99.0))
+        rest = await job_list.page(
+            tx,
+            "ada",
+            limit=9,
+            order=JobOrder.PROGRESS,
+            ascending=True,
+            after=(first[-1].created_at, first[-1].id),
+            after_key=first[-1].key,
+        )
+        assert [row.id for row in rest] == [made[5].id, made[2].id, made[0].id, made[3].id]

@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from jobs.database import Database, DatabaseUnavailable, Snapshot
-from jobs.database.jobs import count
+from jobs.database.job_list import count
 from tests.database.rows import new_job, put
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, MetaData, Table, insert, select
 from sqlalchemy.exc import StatementError
 
-from jobs.database import Database, DatabaseUnavailable, RowRefused, costs, datasets, jobs
+from jobs.database import Database, DatabaseUnavailable, RowRefused, costs, datasets, job_list, jobs
 from jobs.database.types import AsJson, Id, Money, UtcDateTime
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import CurrentMetrics
@@ -106,9 +106,9 @@ async def test_any_zone_is_stored_as_the_same_instant(database: Database) -> Non
     async with database.read() as tx:
         assert [
             found.id
-            for found in await jobs.page(tx, "ada", limit=1, after=(after(61).astimezone(APIA), job.id))
+            for found in await job_list.page(tx, "ada", limit=1, after=(after(61).astimezone(APIA), job.id))
         ]
-        assert not await jobs.page(tx, "ada", limit=1, after=(here, job.id))
+        assert not await job_list.page(tx, "ada", limit=1, after=(here, job.id))
 
 
 async def test_every_move_takes_instants_of_any_zone(database: Database) -> None:

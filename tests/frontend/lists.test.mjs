@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { bargains, overlaid, sideBySide, valueUpTo } from "../../frontend/src/js/compared.js";
 import { preview } from "../../frontend/src/js/jsonl.js";
 import { comparedIds, comparison, picks } from "../../frontend/src/js/picks.js";
-import { isSort, nextSort, sorted } from "../../frontend/src/js/sorting.js";
+import { directionOf, isSort, nextSort, orderOf } from "../../frontend/src/js/sorting.js";
 
 const START = Date.UTC(2026, 10, 24, 12);
 const job = (name, changes = {}) => ({
@@ -25,20 +25,20 @@ const job = (name, changes = {}) => ({
 });
 const points = (every, losses) => losses.map((trainingLoss, i) => ({ step: (i + 1) * every, timestamp: new Date(START + (i + 1) * 1000).toISOString(), trainingLoss, validationLoss: null }));
 
-test("jobs are sorted by what a column shows, money as a number", () => {
-  const jobs = [job("b", { costs: { current: "9.00", final: null } }), job("A", { costs: { current: "0", final: "10.00" } }), job("c", { progress: 5 })];
-  const order = (sort) => sorted(jobs, sort).map(({ id }) => id).join("");
-  assert.equal(order("dataset"), "Abc");
-  assert.equal(order("cost"), "cbA");
-  assert.equal(order("-cost"), "Abc");
-  assert.equal(order("progress"), "cbA");
-  assert.equal(order(""), "bAc");
-  assert.equal(order("nonsense"), "bAc");
+test("an order in the address is the API's order, and newest first without one", () => {
+  assert.deepEqual(orderOf("cost"), { orderBy: "COST", ascending: true });
+  assert.deepEqual(orderOf("-dataset"), { orderBy: "DATASET", ascending: false });
+  assert.deepEqual(orderOf(""), { orderBy: "CREATED", ascending: false });
+  assert.deepEqual(["cost", "-cost", "toString", "", null].map(isSort), [true, true, false, false, false]);
+  assert.deepEqual(["cost", "created"].map((column) => directionOf("", column)), [null, "descending"]);
+  assert.deepEqual(["cost", "created"].map((column) => directionOf("cost", column)), ["ascending", null]);
 });
 
-test("a column's head leads from up to down and back to the API's order", () => {
-  assert.deepEqual([nextSort("", "cost"), nextSort("cost", "cost"), nextSort("-cost", "cost"), nextSort("cost", "status")], ["cost", "-cost", "", "status"]);
-  assert.deepEqual(["cost", "-cost", "toString", "", null].map(isSort), [true, true, false, false, false]);
+test("a column's head leads from up to down and back to newest first", () => {
+  const walk = (column) => [1, 2, 3].reduce((seen) => [...seen, nextSort(seen.at(-1), column)], [""]);
+  assert.deepEqual(walk("cost"), ["", "cost", "-cost", ""]);
+  assert.deepEqual(walk("created"), ["", "created", "", "created"]);
+  assert.equal(nextSort("cost", "status"), "status");
 });
 
 test("at most five jobs are picked, and an address brings them back", () => {

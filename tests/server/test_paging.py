@@ -178,3 +178,42 @@ async def test_relays_way_to_ask_gives_the_same_page(house: House) -> None:
         assert second["pageInfo"]["hasPreviousPage"]
     empty = (await house.data(asked, "bob"))[name]
     assert (empty["edges"], empty["pageInfo"]["startCursor"]) == ([], None)
+
+
+ORDERED = """query($order: JobOrder! = CREATED, $ascending: Boolean! = false, $after: String) {
+  jobs(first: 2, orderBy: $order, ascending: $ascending, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } }
+}"""
+ORDERS = ("CREATED", "DATASET", "STATUS", "PROGRESS", "GPUS", "COST")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_jobs_are_paged_through_in_any_order(house: House, order: str) -> None:
+    made = [
+        str((await make()).id) for make in (house.completed, house.job, house.running, house.cancelled) * 2
+    ]
+    for ascending in (True, False):
+        found: list[str] = []
+        after = None
+        while True:
+            page = (await house.data(ORDERED, order=order, ascending=ascending, after=after))["jobs"]
+            found += [node["id"] for node in page["nodes"]]
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+            after = page["pageInfo"]["endCursor"]
+        assert sorted(found) == sorted(made)
+
+
+async def test_a_cursor_is_bound_to_its_order(house: House) -> None:
+    for _ in range(3):
+        await house.job()
+    ways = [(order, ascending) for order in ORDERS for ascending in (False, True)]
+    ends = {}
+    for order, ascending in ways:
+        page = await house.data(ORDERED, order=order, ascending=ascending)
+        ends[order, ascending] = page["jobs"]["pageInfo"]["endCursor"]
+    assert ends["CREATED", False] == (await house.data(JOBS, first=2))["jobs"]["pageInfo"]["endCursor"]
+    for way in ways:
+        for (order, ascending), end in ends.items():
+            if way != (order, ascending):
+                bad = {"order": way[0], "ascending": way[1], "after": end}
+                assert await house.code(ORDERED, **bad) == "BAD_USER_INPUT", (way, order, ascending)

@@ -1,9 +1,9 @@
 // Every GraphQL document of the monitor. Each stands on its own and is checked against schema.graphql.
 
 export const JOBS = /* GraphQL */ `
-  query Jobs($first: Int!, $after: String, $status: [JobStatus!], $search: String) {
+  query Jobs($first: Int!, $after: String, $status: [JobStatus!], $search: String, $orderBy: JobOrder!, $ascending: Boolean!) {
     viewer { id spending { runningJobs hourlyRate thisMonth } }
-    jobs(first: $first, after: $after, status: $status, search: $search) {
+    jobs(first: $first, after: $after, status: $status, search: $search, orderBy: $orderBy, ascending: $ascending) {
       totalCount
       pageInfo { hasNextPage endCursor }
       nodes {

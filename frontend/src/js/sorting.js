@@ -1,30 +1,27 @@
-// Sorting the jobs of a page. Pure. "" is newest first, as the API gives them; "-cost" is cost, the highest first.
+// The order of the list as the address has it: "cost" is the least first, "-cost" the highest, "" newest first. Pure.
 
-const VALUES = {
-  dataset: ({ dataset }) => dataset.name.toLowerCase(),
-  status: ({ status }) => ["RUNNING", "INITIALIZING", "QUEUED", "COMPLETED", "FAILED", "CANCELLED"].indexOf(status),
-  progress: ({ progress }) => progress,
-  gpus: ({ gpuConfig }) => `${gpuConfig.gpuType} ${String(gpuConfig.numGpus).padStart(4, "0")}`.toLowerCase(),
-  cost: ({ costs }) => Number(costs.final ?? costs.current),
-  created: ({ createdAt }) => Date.parse(createdAt),
-};
+const COLUMNS = ["dataset", "status", "progress", "gpus", "cost", "created"];
+const NEWEST = "-created";
 
 export function isSort(sort) {
-  return Object.hasOwn(VALUES, (sort ?? "").replace(/^-/, ""));
+  return COLUMNS.includes((sort ?? "").replace(/^-/, ""));
 }
 
-export function sorted(jobs, sort) {
-  if (!isSort(sort)) return jobs;
-  const value = VALUES[sort.replace(/^-/, "")];
-  const way = sort.startsWith("-") ? -1 : 1;
-  return [...jobs].sort((a, b) => {
-    const [one, other] = [value(a), value(b)];
-    return one < other ? -way : one > other ? way : 0;
-  });
+/** The arguments of the API's list. */
+export function orderOf(sort) {
+  const way = sort || NEWEST;
+  return { orderBy: way.replace(/^-/, "").toUpperCase(), ascending: !way.startsWith("-") };
 }
 
-/** What a press on a column's head asks for next: up, down, and the API's own order again. */
+/** How a column stands in this order, as ARIA says it; null when it does not count. */
+export function directionOf(sort, column) {
+  const way = sort || NEWEST;
+  if (way.replace(/^-/, "") !== column) return null;
+  return way.startsWith("-") ? "descending" : "ascending";
+}
+
+/** What a press on a column's head asks for next: up, down, and newest first again. */
 export function nextSort(sort, column) {
-  if (sort === column) return `-${column}`;
-  return sort === `-${column}` ? "" : column;
+  if (sort !== column) return sort === `-${column}` ? "" : column;
+  return `-${column}` === NEWEST ? "" : `-${column}`;
 }

@@ -2,6 +2,7 @@
 
 import { attribute, fill, part, text } from "../dom.js";
 import { count, money } from "../format.js";
+import { directionOf } from "../sorting.js";
 import { STATUSES, statusWord } from "../words.js";
 import { drawRows } from "./job-rows.js";
 
@@ -28,19 +29,15 @@ export function drawFilters(root, state, path, address) {
   }
 }
 
-export function drawSorting(root, { sort, after }, page) {
-  for (const head of root.querySelectorAll("[data-sort]")) {
-    const column = head.dataset.sort;
-    attribute(head, "aria-sort", sort === column ? "ascending" : sort === `-${column}` ? "descending" : null);
-  }
-  part(root, "sorted").hidden = !sort || !(after || page?.jobs.pageInfo.hasNextPage);
+export function drawSorting(root, { sort }) {
+  for (const head of root.querySelectorAll("[data-sort]")) attribute(head, "aria-sort", directionOf(sort, head.dataset.sort));
 }
 
 export function drawTotals(root, { runningJobs, hourlyRate, thisMonth }) {
   fill(root, { running: count(runningJobs), hourly: money(hourlyRate), month: money(thisMonth) });
 }
 
-export function drawList(root, { nodes, totalCount, pageInfo }, { status, search, sort, after, earlier }) {
+export function drawList(root, { nodes, totalCount, pageInfo }, { status, search, after, earlier }) {
   const narrowed = Boolean(status || search);
   const none = nodes.length === 0;
   const word = status ? `${statusWord(status).toLowerCase()} ` : "";
@@ -51,7 +48,7 @@ export function drawList(root, { nodes, totalCount, pageInfo }, { status, search
   for (const name of ["sieve", "totals"]) part(root, name).hidden = none && !narrowed && !after;
   part(root, "no-match").hidden = !(none && (narrowed || after));
   text(part(root, "no-match-title"), after ? "There are no older jobs." : search ? `No ${word}job is found by “${search}”.` : `No ${word}jobs.`);
-  drawRows(part(root, "rows"), nodes, sort);
+  drawRows(part(root, "rows"), nodes);
 
   const before = earlier.length * PAGE;
   part(root, "pager").hidden = !after && !pageInfo.hasNextPage;

@@ -6,7 +6,7 @@ import { hideAway, showAway } from "../away.js";
 import { clone, part } from "../dom.js";
 import { JOBS } from "../documents.js";
 import { poll } from "../poll.js";
-import { isSort, nextSort } from "../sorting.js";
+import { isSort, nextSort, orderOf } from "../sorting.js";
 import { setTitle } from "../title.js";
 import { isMoving, STATUSES } from "../words.js";
 import { drawFilters, drawList, drawSorting, drawTotals, PAGE } from "./job-list-frame.js";
@@ -28,16 +28,15 @@ export async function mountJobList({ root, url, signal }) {
 
   /** Looks at another list: the question in flight is dropped, the address says what is asked now. */
   function turn(change, { push = true } = {}) {
-    Object.assign(state, "sort" in change ? {} : { after: null, earlier: [] }, change);
+    Object.assign(state, { after: null, earlier: [] }, change);
     history[push ? "pushState" : "replaceState"]({ earlier: state.earlier }, "", address(url.pathname, state));
-    if ("sort" in change) return draw();
     part(root, "list").setAttribute("aria-busy", "true");
     follow();
   }
 
   function draw() {
     drawFilters(root, state, url.pathname, address);
-    drawSorting(root, state, page);
+    drawSorting(root, state);
     if (page) drawList(root, page.jobs, state);
     if (page) drawTotals(root, page.viewer.spending);
     drawPicks();
@@ -48,8 +47,8 @@ export async function mountJobList({ root, url, signal }) {
     asking = new AbortController();
     const own = AbortSignal.any([signal, asking.signal]);
     const look = async () => {
-      const { status, after, search } = state;
-      page = await ask(JOBS, { first: PAGE, after, status: status && [status], search }, { signal: own });
+      const { status, after, search, sort } = state;
+      page = await ask(JOBS, { first: PAGE, after, status: status && [status], search, ...orderOf(sort) }, { signal: own });
       draw();
       return page.jobs.nodes.some(isMoving) || CALM_MS;
     };

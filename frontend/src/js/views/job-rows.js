@@ -3,13 +3,12 @@
 import { attribute, clone, fill, meter, part } from "../dom.js";
 import { ago, gpus, localTime, money, percent, utcTime } from "../format.js";
 import { picks } from "../picks.js";
-import { sorted } from "../sorting.js";
 import { badge } from "../status.js";
 import { isActive } from "../words.js";
 
-export function drawRows(body, jobs, sort) {
+export function drawRows(body, jobs) {
   const rows = new Map([...body.children].map((row) => [row.dataset.id, row]));
-  const wanted = sorted(jobs, sort).map((job) => {
+  const wanted = jobs.map((job) => {
     const row = rows.get(job.id) ?? clone("job-row");
     drawRow(row, job);
     return row;
