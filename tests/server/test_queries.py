@@ -404,7 +404,7 @@ async def test_every_document_of_the_frontend_is_answered(house: House) -> None:
     job = await house.completed()
     wish = {"datasetId": str(job.dataset_id), "presetId": "laptop"}
     variables: dict[str, dict[str, Any]] = {
-        "JOBS": {"first": 20, "status": ["COMPLETED"]},
+        "JOBS": {"first": 20, "status": ["COMPLETED"], "orderBy": "COST", "ascending": True},
         "JOB_UPDATE": {"id": str(job.id), "afterStep": 3, "last": 100},
         "ESTIMATE_COST": {"input": wish},
         "CREATE_JOB": {"input": wish},
