@@ -1,5 +1,6 @@
 """Documents, ready to be executed: parsed, measured and validated once, and remembered by their text."""
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from graphql import (
 )
 
 from server import limits
+from server.plans import Plan, Unusual
 
 MOST_ERRORS = 5
 _REMEMBERED = 256 * 1024  # characters of text; a parsed document takes some 200 times as much memory
@@ -42,6 +44,7 @@ class Operation:
     node: OperationDefinitionNode
     page_variables: tuple[str, ...]  #: those that say how much is asked for
     shows_one_job: bool  #: it is a query for `job` and for nothing beside it
+    plan: Plan | None = None  #: None: graphql-core executes it
     refused: dict[tuple[object, ...], list[GraphQLError]] = field(default_factory=dict)
 
 
@@ -90,6 +93,9 @@ class Documents:
             raise BadDocument([too_deep]) from exc
         if errors := validate(self._schema, document, max_errors=MOST_ERRORS):
             raise BadDocument(errors)
+        for operation in operations:
+            with contextlib.suppress(Unusual):
+                operation.plan = Plan(self._schema, document, operation.node)
         return operations
 
     def _measured(self, document: DocumentNode) -> list[Operation]:

@@ -4,6 +4,7 @@ https://graphql.github.io/graphql-over-http: no batches, no multipart, no WebSoc
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from inspect import isawaitable
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.execution import optimized_is_awaitable
 
+from jobs.database import DatabaseUnavailable
 from jobs.domain.job import Job
 from server.answers import Answer, takes_gzip
 from server.auth import Authenticator
@@ -29,6 +31,7 @@ from server.documents import BadDocument, Documents, Operation
 from server.errors import told
 from server.media import answer_type, is_json, prefers_html
 from server.middleware import request_id_of
+from server.plans import Unusual
 from server.quotas import Quota
 from server.replies import GRAPHQL, RETRY_SOON, Refused, refusal
 
@@ -159,6 +162,10 @@ class GraphQLEndpoint:
         self, operation: Operation, variables: dict[str, Any], context: Context
     ) -> ExecutionResult:
         try:
+            if operation.plan is not None:
+                with contextlib.suppress(Unusual):
+                    return ExecutionResult(await operation.plan.data(context, variables), None)
+                context.shown.clear()
             result = execute(
                 self._schema._schema,
                 operation.document,
@@ -170,6 +177,8 @@ class GraphQLEndpoint:
                 operation_extensions=None,
             )
             return await result if isawaitable(result) else result
+        except DatabaseUnavailable as exc:
+            return ExecutionResult(None, [GraphQLError(str(exc), original_error=exc)])
         except RecursionError:
             return ExecutionResult(None, [GraphQLError("A value is nested too deeply.")])
         finally:

@@ -6,11 +6,9 @@ from strawberry.schema.config import StrawberryConfig
 from server.mutations import Mutation
 from server.queries import Query
 from server.scalars import SCALARS
-from server.shaping import ShapingExecutor
 
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     config=StrawberryConfig(scalar_map=SCALARS),
-    execution_context_class=ShapingExecutor,
 )

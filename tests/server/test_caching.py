@@ -230,7 +230,7 @@ def test_all_that_an_answer_about_a_job_can_show_hangs_on_the_jobs_row() -> None
             seen.add(name)
             waiting += [get_named_type(field.type).name for field in kind.fields.values()]
     rows = {"Job", "Hyperparameters", "GpuConfig", "CurrentMetrics", "JobCosts"}
-    told_with_the_row = {"MetricsPoint", "CostRecord"}
+    told_with_the_row = {"MetricsPoint", "CostRecord", "JobEvent"}
     never_changed = {"Dataset", "ModelArtifact"}  # a dataset that has a job is READY, and stays as it is
     assert seen == rows | told_with_the_row | never_changed
 

@@ -1,0 +1,378 @@
+"""Operations compiled into plans, which answer what graphql-core answers with a tenth of its work.
+
+graphql-core decides anew for every value of every answer how it is resolved and completed. A plan has decided it once for
+all answers: what is an attribute is taken as it is, of a list column by column, and only what needs a resolver has one
+called. Whatever is unusual (a directive, a union, null where there may be none, a resolver that raises) is left to the
+ordinary way, which says what is wrong with it: a query changes nothing, so it may be asked twice.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from types import NoneType
+from typing import Any, Protocol, cast
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLBoolean,
+    GraphQLError,
+    GraphQLField,
+    GraphQLFloat,
+    GraphQLID,
+    GraphQLInt,
+    GraphQLLeafType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    GraphQLString,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionNode,
+    SelectionSetNode,
+    Undefined,
+    is_leaf_type,
+    print_ast,
+)
+from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.field import StrawberryField
+
+from jobs.database import DatabaseUnavailable
+
+_LARGEST_INT = 2**31 - 1
+
+
+class Unusual(Exception):
+    """The ordinary way must be taken."""
+
+
+class Asking:
+    """One execution: to resolvers it is graphql-core's `info`, of which they use the context alone."""
+
+    __slots__ = ("context", "tasks", "variables")
+
+    def __init__(self, context: object, variables: VariableValues) -> None:
+        self.context, self.variables = context, variables
+        self.tasks: list[asyncio.Task[Any]] = []
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Have `work` done beside what else is going on."""
+        task = asyncio.create_task(work)
+        self.tasks.append(task)
+        return task
+
+
+class Plan:
+    """One query, ready for any variables."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> None:
+        """Of a valid operation. Raises `Unusual` when it is nothing for a plan."""
+        if node.operation is not OperationType.QUERY or node.directives or schema.query_type is None:
+            raise Unusual
+        self._schema = schema
+        self._variables = node.variable_definitions or ()
+        self._root = _Compiler(document).an_object(schema.query_type, [node.selection_set])
+
+    async def data(self, context: object, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """What is asked for. Raises `DatabaseUnavailable`, and `Unusual` for all else that goes wrong."""
+        values = get_variable_values(self._schema, self._variables, dict(variables))
+        if isinstance(values, list):  # errors
+            raise Unusual
+        asking = Asking(context, values)
+        try:
+            data = self._root.of(None, asking)
+            answer: dict[str, Any] = await data if isinstance(data, asyncio.Task) else data
+        except asyncio.CancelledError:
+            for task in asking.tasks:
+                task.cancel()
+            raise
+        except (DatabaseUnavailable, Unusual):
+            raise
+        except Exception as exc:  # the ordinary way finds it again, and tells it
+            raise Unusual from exc
+        finally:
+            await asyncio.gather(*asking.tasks, return_exceptions=True)
+        return answer
+
+
+class _Kind(Protocol):
+    """How the values of a type become what is sent."""
+
+    def complete(self, value: Any, asking: Asking) -> Any:
+        """A value as it is sent, or the task that makes it. Raises anything for what is not as it should be."""
+
+
+@dataclass(slots=True)
+class _NonNull:
+    of: _Kind
+
+    def complete(self, value: Any, asking: Asking) -> Any:
+        if value is None:
+            raise Unusual
+        return self.of.complete(value, asking)
+
+
+class _Leaf:
+    def __init__(self, kind: GraphQLLeafType) -> None:
+        self._coerce = kind.coerce_output_value
+        self._passes = _PASSES.get(kind.name)
+
+    def complete(self, value: Any, _: object = None) -> Any:
+        if value is None:
+            return None
+        coerced = self._coerce(value)
+        if coerced is None or coerced is Undefined:
+            raise Unusual
+        return coerced
+
+    def column(self, values: list[Any]) -> list[Any]:
+        """Many values at once."""
+        kinds = set(map(type, values))
+        if NoneType not in kinds:
+            return self._all(values, kinds)
+        kinds.discard(NoneType)
+        there = iter(self._all([value for value in values if value is not None], kinds))
+        return [None if value is None else next(there) for value in values]
+
+    def _all(self, values: list[Any], kinds: set[type]) -> list[Any]:
+        if self._passes is not None and self._passes(kinds, values):
+            return values
+        coerced = list(map(self._coerce, values))
+        if None in coerced or Undefined in coerced:
+            raise Unusual
+        return coerced
+
+
+@dataclass(slots=True)
+class _List:
+    of: _Kind
+
+    def complete(self, value: Any, asking: Asking) -> Any:
+        if value is None:
+            return None
+        if type(value) is not list:
+            raise Unusual
+        if isinstance(self.of, _NonNull) and isinstance(self.of.of, _Object) and not self.of.of.resolved:
+            return self.of.of.rows(value, asking)
+        items = [self.of.complete(item, asking) for item in value]
+        return asking.start(_ended(items)) if _has_tasks(items) else items
+
+
+@dataclass(slots=True)
+class _Attribute:
+    """A field that is an attribute and a leaf."""
+
+    get: Callable[[Any], Any]
+    leaf: _Leaf
+    nullable: bool
+
+    def of(self, source: object) -> Any:
+        value = self.leaf.complete(self.get(source))
+        if value is None and not self.nullable:
+            raise Unusual
+        return value
+
+    def column(self, sources: Iterable[object]) -> list[Any]:
+        values = self.leaf.column(list(map(self.get, sources)))
+        if not self.nullable and None in values:
+            raise Unusual
+        return values
+
+
+@dataclass(slots=True)
+class _Resolved:
+    """A field that has a resolver."""
+
+    resolve: Callable[..., Any]
+    arguments: Callable[[Asking], dict[str, Any]]
+    kind: _Kind
+    is_async: bool
+
+    def of(self, source: object, asking: Asking) -> Any:
+        if self.is_async:
+            return asking.start(self._later(source, asking))
+        return self.kind.complete(self._resolve(source, asking), asking)
+
+    def _resolve(self, source: object, asking: Asking) -> Any:
+        return self.resolve(source, asking, **self.arguments(asking))
+
+    async def _later(self, source: object, asking: Asking) -> Any:
+        completed = self.kind.complete(await self._resolve(source, asking), asking)
+        return await completed if isinstance(completed, asyncio.Task) else completed
+
+
+@dataclass(slots=True)
+class _Object:
+    type: GraphQLObjectType
+    names: list[str] = field(default_factory=list)  #: in the answer, in the document's order
+    constants: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, _Attribute] = field(default_factory=dict)
+    resolved: dict[str, _Resolved] = field(default_factory=dict)
+
+    def complete(self, value: Any, asking: Asking) -> Any:
+        if value is None:
+            return None
+        self._check(value, asking)
+        return self.of(value, asking)
+
+    def of(self, source: Any, asking: Asking) -> Any:
+        """As `complete`, also for the root, which has no source."""
+        data: dict[str, Any] = dict.fromkeys(self.names) | self.constants
+        for name, attribute in self.attributes.items():
+            data[name] = attribute.of(source)
+        for name, resolved in self.resolved.items():
+            data[name] = resolved.of(source, asking)
+        return asking.start(_whole(data)) if _has_tasks(data.values()) else data
+
+    def rows(self, sources: list[Any], asking: Asking) -> list[dict[str, Any]]:
+        """Many objects without resolvers."""
+        for source in sources:
+            self._check(source, asking)
+        columns = [
+            [self.constants[name]] * len(sources)
+            if name in self.constants
+            else self.attributes[name].column(sources)
+            for name in self.names
+        ]
+        return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def _check(self, value: object, asking: Asking) -> None:
+        is_type_of = self.type.is_type_of
+        if value is None or (is_type_of is not None and is_type_of(value, cast("Any", asking)) is not True):
+            raise Unusual
+
+
+async def _ended(items: list[Any]) -> list[Any]:
+    return [await item if isinstance(item, asyncio.Task) else item for item in items]
+
+
+async def _whole(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: await value if isinstance(value, asyncio.Task) else value for name, value in data.items()}
+
+
+def _has_tasks(values: Iterable[Any]) -> bool:
+    return any(isinstance(value, asyncio.Task) for value in values)
+
+
+class _Compiler:
+    """Makes the parts of a plan. Raises `Unusual` for what none can be made of."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = {
+            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+
+    def an_object(self, type_: GraphQLObjectType, selections: Sequence[SelectionSetNode]) -> _Object:
+        """How an object of that type is shown with all these selections."""
+        made = _Object(type_)
+        for name, nodes in self._fields(type_, selections).items():
+            made.names.append(name)
+            asked = nodes[0].name.value
+            if asked == "__typename":
+                made.constants[name] = type_.name
+                continue
+            if (field := type_.fields.get(asked)) is None:  # of the schema itself
+                raise Unusual
+            self._add(made, name, field, nodes)
+        if not made.names:
+            raise Unusual
+        return made
+
+    def _add(self, made: _Object, name: str, field: GraphQLField, nodes: list[FieldNode]) -> None:
+        about = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
+        if not isinstance(about, StrawberryField) or about.extensions:
+            raise Unusual
+        kind = self._kind(field.type, nodes)
+        bare = kind.of if isinstance(kind, _NonNull) else kind
+        if about.is_basic_field and isinstance(bare, _Leaf):
+            made.attributes[name] = _Attribute(attrgetter(about.python_name), bare, nullable=bare is kind)
+            return
+        if field.resolve is None:
+            raise Unusual
+        made.resolved[name] = _Resolved(field.resolve, _arguments(field, nodes[0]), kind, about.is_async)
+
+    def _kind(self, type_: GraphQLOutputType, nodes: list[FieldNode]) -> _Kind:
+        if isinstance(type_, GraphQLNonNull):
+            return _NonNull(self._kind(type_.of_type, nodes))
+        if isinstance(type_, GraphQLList):
+            return _List(self._kind(type_.of_type, nodes))
+        if is_leaf_type(type_):
+            return _Leaf(type_)
+        if isinstance(type_, GraphQLObjectType):
+            return self.an_object(type_, [node.selection_set for node in nodes if node.selection_set])
+        raise Unusual  # an interface or a union: each value has a type of its own
+
+    def _fields(
+        self, type_: GraphQLObjectType, selections: Iterable[SelectionSetNode]
+    ) -> dict[str, list[FieldNode]]:
+        """What is asked of an object of that type, by the names in the answer."""
+        fields: dict[str, list[FieldNode]] = {}
+        for selection in self._flat(type_, selections):
+            name = selection.alias or selection.name
+            fields.setdefault(name.value, []).append(selection)
+        return fields
+
+    def _flat(self, type_: GraphQLObjectType, selections: Iterable[SelectionSetNode]) -> Iterator[FieldNode]:
+        for node in (node for selection in selections for node in selection.selections):
+            if node.directives:
+                raise Unusual
+            if isinstance(node, FieldNode):
+                yield node
+                continue
+            fragment = node if isinstance(node, InlineFragmentNode) else self._fragment(node)
+            on = fragment.type_condition
+            if on is None or on.name.value in {type_.name, *(one.name for one in type_.interfaces)}:
+                yield from self._flat(type_, [fragment.selection_set])
+
+    def _fragment(self, node: SelectionNode) -> FragmentDefinitionNode:
+        if not isinstance(node, FragmentSpreadNode) or self._fragments[node.name.value].directives:
+            raise Unusual
+        return self._fragments[node.name.value]
+
+
+def _arguments(field: GraphQLField, node: FieldNode) -> Callable[[Asking], dict[str, Any]]:
+    if any("$" in print_ast(argument) for argument in node.arguments or ()):
+        return lambda asking: get_argument_values(field, node, asking.variables)
+    try:
+        constant = get_argument_values(field, node, VariableValues({}, {}))
+    except GraphQLError as exc:
+        raise Unusual from exc
+    return lambda _: constant
+
+
+# Whether a column of values of these types is sent as it is: each asks once what graphql-core asks of every value.
+
+
+def _all_finite(kinds: set[type], values: Sequence[Any]) -> bool:
+    return kinds <= {float} and math.isfinite(sum(values))  # neither NaN nor infinity is ever cancelled out
+
+
+def _all_32_bit(kinds: set[type], values: Sequence[Any]) -> bool:
+    return kinds <= {int} and all(
+        abs(bound) <= _LARGEST_INT for bound in (min(values, default=0), max(values, default=0))
+    )
+
+
+def _all_text(kinds: set[type], _: Sequence[Any]) -> bool:
+    return kinds <= {str}
+
+
+def _all_yes_or_no(kinds: set[type], _: Sequence[Any]) -> bool:
+    return kinds <= {bool}
+
+
+_PASSES: dict[str, Callable[[set[type], Sequence[Any]], bool]] = {
+    GraphQLFloat.name: _all_finite,
+    GraphQLInt.name: _all_32_bit,
+    GraphQLString.name: _all_text,
+    GraphQLID.name: _all_text,
+    GraphQLBoolean.name: _all_yes_or_no,
+}
