@@ -6,12 +6,17 @@ from uuid import UUID
 from sqlalchemy import insert, select
 
 from jobs.database.engine import Transaction
+from jobs.database.reading import Question, among
 from jobs.database.tables import model_artifacts
 from jobs.domain.job import Job
 from jobs.domain.records import Artifact
 from jobs.domain.sighting import ReportedArtifact
 
 BUCKET = "model-artifacts"
+_BY_ID = Question(
+    lambda dialect: select(model_artifacts).where(among(model_artifacts.c.id, "artifact_ids", dialect)),
+    Artifact,
+)
 
 
 async def insert_artifacts(tx: Transaction, reported: Sequence[tuple[Job, ReportedArtifact]]) -> None:
@@ -37,5 +42,5 @@ async def insert_artifacts(tx: Transaction, reported: Sequence[tuple[Job, Report
 
 async def get_many(tx: Transaction, artifact_ids: Collection[UUID]) -> dict[UUID, Artifact]:
     """By their ids, which come from jobs that the caller may see."""
-    query = select(model_artifacts).where(model_artifacts.c.id.in_(artifact_ids))
-    return {row.id: Artifact(**row._mapping) for row in await tx.execute(query)}
+    found = await _BY_ID.all(tx, artifact_ids=list(artifact_ids))
+    return {artifact.id: artifact for artifact in found}

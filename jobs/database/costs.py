@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select
 
 from jobs.database.engine import Transaction
+from jobs.database.reading import Question, among
 from jobs.database.tables import cost_records, datasets, training_jobs
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
@@ -16,6 +18,16 @@ from jobs.domain.pricing import GpuConfig
 from jobs.domain.records import ChargeDetails, CostRecord
 
 _RUNS = 20  #: the newest finished jobs that say how fast the next will be
+
+_row = cost_records.c
+_OF_JOBS = Question(
+    lambda dialect: (
+        select(*(_row[field.name] for field in fields(CostRecord)))
+        .where(among(_row.job_id, "job_ids", dialect))
+        .order_by(_row.recorded_at.desc(), _row.id)
+    ),
+    CostRecord,
+)
 
 FinishedRun = tuple[int, int, GpuConfig, datetime, datetime]  #: tokens, epochs, GPUs, started, completed
 
@@ -42,20 +54,9 @@ async def insert_records(tx: Transaction, charges: Sequence[tuple[Job, Charge]])
 
 async def records(tx: Transaction, job_ids: Collection[UUID]) -> dict[UUID, list[CostRecord]]:
     """The lines of each job, newest first; the ids come from jobs that the caller may see."""
-    row = cost_records.c
-    columns = (
-        row.id,
-        row.job_id,
-        row.cost_type,
-        row.amount,
-        row.details,
-        row.billing_period,
-        row.recorded_at,
-    )
-    query = select(*columns).where(row.job_id.in_(job_ids)).order_by(row.recorded_at.desc(), row.id)
     found: dict[UUID, list[CostRecord]] = defaultdict(list)
-    for read in await tx.execute(query):
-        found[read.job_id].append(CostRecord(**read._mapping))
+    for record in await _OF_JOBS.all(tx, job_ids=list(job_ids)):
+        found[record.job_id].append(record)
     return found
 
 

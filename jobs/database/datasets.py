@@ -5,14 +5,21 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, literal, select, tuple_, update
+from sqlalchemy import Row, bindparam, func, insert, literal, select, tuple_, update
 
 from jobs.database.engine import Position, Transaction
+from jobs.database.reading import Question, among
 from jobs.database.tables import datasets
 from jobs.domain.dataset import Dataset, DatasetStatus
 
 _row = datasets.c
 _COLUMNS = tuple(_row[field.name] for field in fields(Dataset))
+_MINE = Question(
+    lambda dialect: select(*_COLUMNS).where(
+        among(_row.id, "dataset_ids", dialect), _row.user_id == bindparam("user_id")
+    ),
+    Dataset,
+)
 
 
 async def insert_dataset(tx: Transaction, dataset: Dataset) -> None:
@@ -29,8 +36,8 @@ async def get(tx: Transaction, dataset_id: UUID, user_id: str) -> Dataset | None
 
 async def get_many(tx: Transaction, dataset_ids: Collection[UUID], user_id: str) -> dict[UUID, Dataset]:
     """Those of the datasets that are this user's."""
-    query = select(*_COLUMNS).where(_row.id.in_(dataset_ids), _row.user_id == user_id)
-    return {dataset.id: dataset for dataset in map(_dataset, await tx.execute(query))}
+    found = await _MINE.all(tx, dataset_ids=list(dataset_ids), user_id=user_id)
+    return {dataset.id: dataset for dataset in found}
 
 
 async def find(tx: Transaction, dataset_id: UUID) -> Dataset | None:

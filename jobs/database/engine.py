@@ -9,9 +9,10 @@ from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
@@ -113,7 +114,7 @@ class Database:
                 async with connection.begin():
                     if user_id is not None and self.dialect == "postgresql":
                         claims = msgspec.json.encode({"sub": user_id}).decode()
-                        await connection.execute(_SET_CLAIMS, {"claims": claims})
+                        await connection.exec_driver_sql(_SET_CLAIMS, (claims,))
                     yield connection
 
 
@@ -126,28 +127,35 @@ def errors_told_apart() -> Iterator[None]:
         raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
     except IntegrityError as exc:
         raise RowRefused(_first_line(exc)) from exc
-    except DBAPIError as exc:
-        if exc.connection_invalidated or _is_outage(exc):
+    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        if _is_outage(exc):
             raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
         raise
 
 
 _ONE_INSTANT = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
-_SET_CLAIMS = text("SELECT set_config('request.jwt.claims', :claims, true)")
+_SET_CLAIMS = "SELECT set_config('request.jwt.claims', $1, true)"
 
 
 def _postgres(url: str, pool_size: int) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         async_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
         connect_args={"server_settings": _POSTGRES_SETTINGS, "timeout": 5, "command_timeout": 60},
         json_serializer=_as_it_is,
         json_deserializer=_as_it_is,
         hide_parameters=True,  # no user's data in an error's text
     )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _on_checkout(connection: Any, *_: object) -> None:
+        # The driver knows when the server has hung up; to ask the server would double what a short question takes.
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    return engine
 
 
 def _sqlite(url: str, pool_size: int) -> AsyncEngine:
@@ -196,14 +204,17 @@ def _as_it_is(text_: str) -> str:
     return text_
 
 
-def _is_outage(exc: DBAPIError) -> bool:
+def _is_outage(exc: Exception) -> bool:
     """By SQLSTATE: the server goes away (08, 57P), lets us not in (28, 3D), is full (53) or read-only (25006), or has
     undone us for another (40).
 
     By SQLite's name: its file is none, or broken.
     """
-    state = getattr(exc.orig, "sqlstate", None) or ""
-    broken = getattr(exc.orig, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+    if isinstance(exc, asyncpg.InterfaceError) or getattr(exc, "connection_invalidated", False):
+        return True
+    cause = getattr(exc, "orig", exc)
+    state = getattr(cause, "sqlstate", None) or ""
+    broken = getattr(cause, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
     return (
         broken
         or state[:2] in {"08", "28", "3D", "40", "53"}

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import (
     ColumnElement,
     Select,
+    bindparam,
     case,
     func,
     literal,
@@ -23,6 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from jobs.database.engine import Transaction
+from jobs.database.reading import Question, among
 from jobs.database.saving import store_belongings
 from jobs.database.tables import training_jobs
 from jobs.domain.job import Job
@@ -34,6 +36,9 @@ COLUMNS = tuple(
     _row[field.name] for field in fields(Job)
 )  #: all but `error_stack`, which never leaves the database
 _NAMES = tuple(column.name for column in COLUMNS)
+_OF_MINE = select(*COLUMNS).where(_row.user_id == bindparam("user_id"))
+_ONE_OF_MINE = Question(lambda _: _OF_MINE.where(_row.id == bindparam("job_id")), Job)
+_MINE = Question(lambda dialect: _OF_MINE.where(among(_row.id, "job_ids", dialect)), Job)
 SUBMITTING = "handing the job to the GPU cluster"
 _NEW = (
     *("id", "user_id", "dataset_id", "preset_id", "status", "current_stage", "total_epochs", "total_steps"),
@@ -60,13 +65,12 @@ async def insert_job(tx: Transaction, job: Job) -> bool:
 
 async def get(tx: Transaction, job_id: UUID, user_id: str) -> Job | None:
     """This user's job."""
-    return _one(await tx.execute(select(*COLUMNS).where(_row.id == job_id, _row.user_id == user_id)))
+    return await _ONE_OF_MINE.one(tx, job_id=job_id, user_id=user_id)
 
 
 async def get_many(tx: Transaction, job_ids: Collection[UUID], user_id: str) -> dict[UUID, Job]:
     """Those of the jobs that are this user's."""
-    query = select(*COLUMNS).where(_row.id.in_(job_ids), _row.user_id == user_id)
-    return {job.id: job for job in map(read_job, await tx.execute(query))}
+    return {job.id: job for job in await _MINE.all(tx, job_ids=list(job_ids), user_id=user_id)}
 
 
 async def by_idempotency_key(tx: Transaction, user_id: str, key: str) -> Job | None:

@@ -5,16 +5,25 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Insert, Row, and_, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, Insert, Integer, Row, and_, bindparam, case, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.database.engine import Transaction
+from jobs.database.reading import Question
 from jobs.database.tables import metrics_points
 from jobs.domain.metrics import SERIES, Point, thin
 
 _row = metrics_points.c
 _COLUMNS = tuple(column for column in metrics_points.c if column.name != "job_id")
-_NAMES = tuple(column.name for column in _COLUMNS)
+_NEWEST = Question(
+    lambda _: (
+        select(*_COLUMNS)
+        .where(_row.job_id == bindparam("job_id"), _row.step > bindparam("after_step"))
+        .order_by(_row.step.desc())
+        .limit(bindparam("last", type_=Integer()))
+    ),
+    Point,
+)
 
 
 async def upsert(tx: Transaction, job_id: UUID, points: Sequence[Point]) -> None:
@@ -46,11 +55,10 @@ async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point
 
 async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> list[Point]:
     """The `last` newest points (beyond `after_step`), ascending. Whose job it is was asked before."""
-    query = select(*_COLUMNS).where(_row.job_id == job_id)
-    if after_step is not None:
-        query = query.where(_row.step > after_step)
-    rows = await tx.execute(query.order_by(_row.step.desc()).limit(last))
-    return [_point(row) for row in rows][::-1]
+    beyond = -1 if after_step is None else after_step
+    points = await _NEWEST.all(tx, job_id=job_id, last=last, after_step=beyond)
+    points.reverse()
+    return points
 
 
 async def thinned(
@@ -126,4 +134,4 @@ def _preferred(newer: ColumnElement[bool], new: Any, old: Any) -> ColumnElement[
 
 
 def _point(row: Row[Any]) -> Point:
-    return Point(**dict(zip(_NAMES, row, strict=True)))
+    return Point(**row._mapping)

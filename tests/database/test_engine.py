@@ -261,6 +261,7 @@ async def test_connections_that_were_cut_are_an_outage_once(
             await meanwhile(database, lambda: postgres_server.terminate_backends(url), *statements)
         assert await look(database, job) == job  # at once, and undone
     assert postgres_server.terminate_backends(url) >= 1
+    await asyncio.sleep(0.2)  # for the driver to hear of it
     await asyncio.gather(*(look(database, job) for _ in range(20)))  # what lay idle is replaced unnoticed
     await database.close()
 

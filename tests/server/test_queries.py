@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import event
 
@@ -52,9 +54,15 @@ def statements(database: Database) -> Iterator[list[str]]:
         if "set_config" not in statement and statement != "BEGIN":
             seen.append(statement)
 
+    async def fetch(driver: Any, statement: str, *parameters: Any) -> Any:
+        seen.append(statement)
+        return await asked(driver, statement, *parameters)
+
+    asked = asyncpg.Connection.fetch
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
     try:
-        yield seen
+        with patch.object(asyncpg.Connection, "fetch", fetch):
+            yield seen
     finally:
         event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
@@ -461,7 +469,7 @@ async def test_a_database_that_is_away_is_unavailable_not_a_bug(house: House) ->
 
 
 async def test_what_nobody_expected_is_masked_and_logged_whole(
-    house: House, capsys: pytest.CaptureFixture[str]
+    house: House, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     await house.job(gpu_config=GpuConfig("Broken", 2**31, Decimal("1.00")))
     result = await house.ask("{ jobs { nodes { gpuConfig { numGpus } } } }")
@@ -469,7 +477,7 @@ async def test_what_nobody_expected_is_masked_and_logged_whole(
     assert result.errors[0].message == "Something went wrong here. If it stays, quote the request id r-42."
     assert result.errors[0].extensions == {"code": "INTERNAL", "requestId": "r-42"}
     assert result.errors[0].path == ["jobs", "nodes", 0, "gpuConfig", "numGpus"]
-    logged = "".join(capsys.readouterr())
+    logged = "".join((*capsys.readouterr(), caplog.text))  # wherever logs go
     assert "non 32-bit" in logged
     assert "r-42" in logged
 

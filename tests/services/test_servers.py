@@ -1,6 +1,6 @@
 """The servers that other tests rely on do what their descriptions say."""
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 import obstore
 import pytest
 import redis
