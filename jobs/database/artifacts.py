@@ -1,12 +1,13 @@
 """The adapters that trainings leave: where each lies and what it is."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 from uuid import UUID
 
 from sqlalchemy import insert, select
 
 from jobs.database.engine import Transaction
-from jobs.database.reading import Question, among
+from jobs.database.reading import Question, among, made_of
 from jobs.database.tables import model_artifacts
 from jobs.domain.job import Job
 from jobs.domain.records import Artifact
@@ -14,8 +15,10 @@ from jobs.domain.sighting import ReportedArtifact
 
 BUCKET = "model-artifacts"
 _BY_ID = Question(
-    lambda dialect: select(model_artifacts).where(among(model_artifacts.c.id, "artifact_ids", dialect)),
-    Artifact,
+    lambda dialect: select(*(model_artifacts.c[field.name] for field in fields(Artifact))).where(
+        among(model_artifacts.c.id, "artifact_ids", dialect)
+    ),
+    made_of(Artifact),
 )
 
 

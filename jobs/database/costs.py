@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, select
 
 from jobs.database.engine import Transaction
-from jobs.database.reading import Question, among
+from jobs.database.reading import Question, among, made_of
 from jobs.database.tables import cost_records, datasets, training_jobs
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
@@ -26,7 +26,7 @@ _OF_JOBS = Question(
         .where(among(_row.job_id, "job_ids", dialect))
         .order_by(_row.recorded_at.desc(), _row.id)
     ),
-    CostRecord,
+    made_of(CostRecord),
 )
 
 FinishedRun = tuple[int, int, GpuConfig, datetime, datetime]  #: tokens, epochs, GPUs, started, completed

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, bindparam, func, insert, literal, select, tuple_, update
 
 from jobs.database.engine import Position, Transaction
-from jobs.database.reading import Question, among
+from jobs.database.reading import Question, among, made_of
 from jobs.database.tables import datasets
 from jobs.domain.dataset import Dataset, DatasetStatus
 
@@ -18,7 +18,7 @@ _MINE = Question(
     lambda dialect: select(*_COLUMNS).where(
         among(_row.id, "dataset_ids", dialect), _row.user_id == bindparam("user_id")
     ),
-    Dataset,
+    made_of(Dataset),
 )
 
 

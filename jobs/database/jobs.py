@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from jobs.database.engine import Transaction
-from jobs.database.reading import Question, among
+from jobs.database.reading import Question, among, made_of
 from jobs.database.saving import store_belongings
 from jobs.database.tables import training_jobs
 from jobs.domain.job import Job
@@ -37,8 +37,8 @@ COLUMNS = tuple(
 )  #: all but `error_stack`, which never leaves the database
 _NAMES = tuple(column.name for column in COLUMNS)
 _OF_MINE = select(*COLUMNS).where(_row.user_id == bindparam("user_id"))
-_ONE_OF_MINE = Question(lambda _: _OF_MINE.where(_row.id == bindparam("job_id")), Job)
-_MINE = Question(lambda dialect: _OF_MINE.where(among(_row.id, "job_ids", dialect)), Job)
+_ONE_OF_MINE = Question(lambda _: _OF_MINE.where(_row.id == bindparam("job_id")), made_of(Job))
+_MINE = Question(lambda dialect: _OF_MINE.where(among(_row.id, "job_ids", dialect)), made_of(Job))
 SUBMITTING = "handing the job to the GPU cluster"
 _NEW = (
     *("id", "user_id", "dataset_id", "preset_id", "status", "current_stage", "total_epochs", "total_steps"),

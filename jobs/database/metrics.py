@@ -14,7 +14,7 @@ from jobs.database.tables import metrics_points
 from jobs.domain.metrics import SERIES, Point, thin
 
 _row = metrics_points.c
-_COLUMNS = tuple(column for column in metrics_points.c if column.name != "job_id")
+_COLUMNS = tuple(_row[name] for name in Point._fields)
 _NEWEST = Question(
     lambda _: (
         select(*_COLUMNS)
@@ -22,7 +22,7 @@ _NEWEST = Question(
         .order_by(_row.step.desc())
         .limit(bindparam("last", type_=Integer()))
     ),
-    Point,
+    Point._make,
 )
 
 
@@ -134,4 +134,4 @@ def _preferred(newer: ColumnElement[bool], new: Any, old: Any) -> ColumnElement[
 
 
 def _point(row: Row[Any]) -> Point:
-    return Point(**row._mapping)
+    return Point._make(row)

@@ -5,7 +5,8 @@ asked without it, by the text that SQLAlchemy made.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from dataclasses import fields
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import ARRAY, ColumnElement, Dialect, Select, TypeDecorator, any_, bindparam
 
@@ -17,17 +18,15 @@ T = TypeVar("T")
 class Question(Generic[T]):
     """A `SELECT` with named parameters, whose rows become `T`s."""
 
-    def __init__(self, statement: Callable[[str], Select[Any]], made: Callable[..., T]) -> None:
-        """`statement` makes it for a dialect's name; `made` takes the values of a row by the names of its columns."""
+    def __init__(self, statement: Callable[[str], Select[Any]], made: Callable[[Sequence[Any]], T]) -> None:
+        """`statement` makes it for a dialect's name; `made` takes the values of a row."""
         self._statement, self._made = statement, made
-        self._names = statement("sqlite").selected_columns.keys()
         self._asked: dict[str, Select[Any]] = {}
         self._texts: dict[int, _Text] = {}
 
     async def all(self, tx: Transaction, **parameters: Any) -> list[T]:
         """The answer. Parameters are what the driver takes as it is: UUIDs, text, whole numbers, lists of them."""
-        made, names = self._made, self._names
-        return [made(**dict(zip(names, row, strict=True))) for row in await self._rows(tx, parameters)]
+        return list(map(self._made, await self._rows(tx, parameters)))
 
     async def one(self, tx: Transaction, **parameters: Any) -> T | None:
         """The only row, if there is one."""
@@ -72,6 +71,12 @@ class _Text:
             for row in read:
                 row[place] = reader(row[place])
         return read
+
+
+def made_of(shape: type[T]) -> Callable[[Sequence[Any]], T]:
+    """What makes a dataclass of a row with its fields in their order."""
+    names = [field.name for field in fields(cast("Any", shape))]
+    return lambda row: shape(**dict(zip(names, row, strict=True)))
 
 
 def among(column: ColumnElement[Any], name: str, dialect: str) -> ColumnElement[bool]:

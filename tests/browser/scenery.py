@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -239,7 +239,7 @@ def broken(points: list[Point]) -> list[Point]:
     for point in points:
         if 640 <= point.step < 760:
             continue
-        values = asdict(point)
+        values = point._asdict()
         if 420 <= point.step < 424:
             values |= {"training_loss": None, "gradient_norm": None, "non_finite": True}
         if point.step in {900, 1100}:

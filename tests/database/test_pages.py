@@ -1,13 +1,12 @@
 """Lists: newest first, every row on exactly one page, nobody else's, and one statement each."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from jobs.database import Database, Position, Transaction, datasets, job_list, jobs, notifications
 from jobs.database.job_list import JobOrder, Listed
@@ -18,6 +17,7 @@ from jobs.domain.lifecycle import ACTIVE, FINAL, JobStatus
 from jobs.domain.pricing import GpuConfig
 from tests.database.rows import a_dataset, new_job, put
 from tests.domain.factories import NOON, TWO_A100, after
+from tests.statements import statements
 
 Fill = Callable[[Database, str], Awaitable[list[UUID]]]
 NOTICES = (notices.cancelled(), notices.started(TWO_A100), notices.failed("no", ever_ran=True))
@@ -67,22 +67,6 @@ async def all_pages(tx: Transaction, queries: Any, user_id: str, size: int) -> l
         found += page
         after_last = (page[-1].created_at, page[-1].id)
     return found
-
-
-@contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    """What is sent inside the block, but for what begins a transaction."""
-    sent: list[str] = []
-
-    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if not statement.startswith(("BEGIN", "SELECT set_config")):
-            sent.append(statement)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 @each_list

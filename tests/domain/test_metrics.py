@@ -1,6 +1,5 @@
 """Points: two reports of one step, and how a long curve becomes a short one."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,7 +36,7 @@ def test_of_two_values_the_later_clock_wins_else_the_callback(
 def test_a_value_beats_null_whoever_reports_it() -> None:
     early = a_point(7, reported_at=EARLY, training_loss=1.0, gradient_norm=0.0)
     late = a_point(7, reported_at=LATE, training_loss=0.5, validation_loss=0.7)
-    expected = replace(late, gradient_norm=0.0)
+    expected = late._replace(gradient_norm=0.0)
     assert merge(early, late) == merge(late, early) == expected
 
 
@@ -48,7 +47,7 @@ def test_without_clocks_or_callback_the_later_arrival_wins() -> None:
 def test_a_number_that_was_none_stays_marked() -> None:
     broken = a_point(7, training_loss=None, non_finite=True, reported_at=EARLY)
     whole = a_point(7, training_loss=1.0, reported_at=LATE)
-    assert merge(broken, whole) == merge(whole, broken) == replace(whole, non_finite=True)
+    assert merge(broken, whole) == merge(whole, broken) == whole._replace(non_finite=True)
 
 
 values = st.none() | st.floats(0, 10)

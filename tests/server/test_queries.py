@@ -3,18 +3,13 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-import asyncpg
 import pytest
-from sqlalchemy import event
 
 from jobs.database import Database
 from jobs.domain.dataset import DatasetStatus
@@ -23,6 +18,7 @@ from jobs.domain.metrics import Point
 from jobs.domain.pricing import GpuConfig
 from server.scalars import dollars, instant
 from tests.server.house import MINUTE, NINE, House
+from tests.statements import statements
 from tests.test_schema import frontend_documents
 
 JOB = """query($id: ID!) { job(id: $id) {
@@ -43,28 +39,6 @@ METRICS = """query($id: ID!, $last: Int! = 100, $afterStep: Int, $maxPoints: Int
 PAGE = """{ jobs(first: 50) { totalCount nodes {
   id dataset { name } costs { estimatedTotal current final records { amount } } artifact { name } events { kind }
 } } }"""
-
-
-@contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    """What is asked of the database meanwhile, without who asks."""
-    seen: list[str] = []
-
-    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if "set_config" not in statement and statement != "BEGIN":
-            seen.append(statement)
-
-    async def fetch(driver: Any, statement: str, *parameters: Any) -> Any:
-        seen.append(statement)
-        return await asked(driver, statement, *parameters)
-
-    asked = asyncpg.Connection.fetch
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        with patch.object(asyncpg.Connection, "fetch", fetch):
-            yield seen
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 def curve(steps: int, **changes: Any) -> list[Point]:
