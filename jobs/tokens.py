@@ -1,23 +1,17 @@
 """Bearer tokens that this installation signs itself: HS256, as the API takes them."""
 
-import re
 from datetime import datetime, timedelta
 
 import jwt
 
 from jobs.domain.errors import PipelineError
+from jobs.domain.users import is_user_id
 
 LIFETIME = timedelta(days=30)
-_USER_ID = re.compile(r"[A-Za-z0-9._@|:-]{1,128}")
 
 
 class BadUserId(PipelineError):
     """No user can have this id."""
-
-
-def is_user_id(text: str) -> bool:
-    """Whether `text` can be a token's `sub`; `.` and `..` are no names of folders."""
-    return _USER_ID.fullmatch(text) is not None and text not in (".", "..")
 
 
 def make_token(

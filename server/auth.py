@@ -13,8 +13,8 @@ from typing import Any
 import jwt
 from jwt import PyJWKClient, PyJWKClientConnectionError
 
+from jobs.domain.users import is_user_id
 from jobs.settings import Settings
-from jobs.tokens import is_user_id
 from server.replies import RETRY_SOON, Refused
 
 LEEWAY = 30  #: seconds by which clocks may differ

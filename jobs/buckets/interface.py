@@ -8,6 +8,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from jobs.domain.errors import PipelineError
+from jobs.domain.users import is_user_id
 
 DATASETS = "lora-datasets"  #: what users upload
 IMPORTS = "training-files"  #: what others put there, for users to import
@@ -18,7 +19,6 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 LONGEST_LIFETIME = timedelta(days=7)  #: S3 refuses URLs that live longer
 MAX_OBJECT_BYTES = 5 * 1024**3  #: S3 takes no more in one PUT
 
-_USER_ID = re.compile(r"[A-Za-z0-9._@|:-]{1,128}")
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
 _LONGEST_PATH, _LONGEST_SEGMENT = 1_024, 255  # bytes: S3's limit, and a file system's
 
@@ -115,9 +115,9 @@ def check_object(bucket: str, path: str) -> None:
             f"A path has at most {_LONGEST_PATH} bytes and neither control characters nor backslashes."
         )
     user_id, *rest = path.split("/")
-    if not rest or not _USER_ID.fullmatch(user_id):
+    if not rest or not is_user_id(user_id):
         raise BadObjectName("A path begins with a user's id and a slash.")
-    for segment in (user_id, *rest):
+    for segment in rest:
         if segment in ("", ".", "..") or len(segment.encode()) > _LONGEST_SEGMENT:
             raise BadObjectName("Between two slashes of a path stands a name, of at most 255 bytes.")
 
