@@ -38,7 +38,7 @@ from jobs.domain.lifecycle import Step, next_step
 from jobs.domain.moves import Move
 from jobs.domain.pacing import Pacing
 from jobs.domain.payload import submit_body
-from jobs.domain.sighting import Accepted, ClusterStatus, NoReport, NotNow, Report, Sighting, Unclear
+from jobs.domain.sighting import Accepted, ClusterStatus, NotNow, Report, Sighting, Unclear, Unseen
 from jobs.settings import Settings
 
 CHUNK = 500  #: jobs claimed, and answers saved, in one transaction
@@ -210,7 +210,8 @@ class Cycle:
         try:
             size = await self._buckets.size(ARTIFACTS, path)
         except StorageError as exc:
-            return NoReport(f"the storage cannot be asked for its adapter: {exc}")
+            logger.warning("the storage cannot be asked for an adapter", job=str(job.id), error=str(exc))
+            return Unseen(str(exc))
         if report.artifact is not None and size == report.artifact.size_bytes:
             return report
         logger.warning("the reported adapter is not in the storage", job=str(job.id), size_bytes=size)

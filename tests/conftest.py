@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
 
+from jobs.buckets import BUCKETS
 from jobs.database import Database
 from jobs.database.migrate import migrate
 from tests.services import PostgresServer, S3Server, ValkeyServer, postgres, s3, valkey
@@ -46,8 +47,10 @@ def valkey_server() -> Iterator[ValkeyServer]:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
-    """A real S3 server; ask it for a `bucket()`."""
+    """A real S3 server with our buckets; it remembers for minutes what its folder held, so they are made first."""
     with s3() as server:
+        for bucket in BUCKETS:
+            server.bucket(bucket)
         yield server
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _PREFIX = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _PIECE = 64 * 1024  # bytes
+_NO_BUCKET = "it is not there. Make it, or set AWS_ENDPOINT_URL, AWS_REGION and the key to those of the account that has it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,41 +152,59 @@ class S3Buckets:
     async def size(self, bucket: str, path: str) -> int | None:
         """See `Buckets.size`."""
         try:
-            with _translated(bucket, path):
+            async with self._translated(bucket, path):
                 return (await obstore.head_async(*self._object(bucket, path)))["size"]
         except ObjectMissing:
             return None
 
     async def stream(self, bucket: str, path: str) -> AsyncGenerator[bytes, None]:
         """See `Buckets.stream`."""
-        with _translated(bucket, path):
+        async with self._translated(bucket, path):
             found = await obstore.get_async(*self._object(bucket, path))
             async for piece in found.stream(min_chunk_size=_PIECE):
                 yield bytes(piece)
 
     async def put(self, bucket: str, path: str, data: bytes | AsyncIterable[bytes]) -> None:
         """See `Buckets.put`."""
-        with _translated(bucket, path):
+        async with self._translated(bucket, path):
             await obstore.put_async(*self._object(bucket, path), data)
 
     async def move(self, bucket: str, source: str, target: str) -> None:
         """See `Buckets.move`: a copy within S3, then a removal."""
         store, key = self._object(bucket, source)
-        with _translated(bucket, source):
+        async with self._translated(bucket, source):
             await obstore.rename_async(store, key, self._object(bucket, target)[1])
 
     async def delete(self, bucket: str, path: str) -> None:
         """See `Buckets.delete`."""
-        with contextlib.suppress(ObjectMissing), _translated(bucket, path):
-            await obstore.delete_async(*self._object(bucket, path))
+        with contextlib.suppress(ObjectMissing):
+            async with self._translated(bucket, path):
+                await obstore.delete_async(*self._object(bucket, path))
 
     async def check(self) -> None:
         """See `Buckets.check`."""
-        for bucket, store in self._stores.items():
-            try:
-                await obstore.list_with_delimiter_async(store, prefix=f"{self._prefix}-")
-            except (BaseError, OSError) as exc:
-                raise StorageUnavailable(f"The bucket {bucket} cannot be read: {_first_line(exc)}") from exc
+        for bucket in self._stores:
+            await self._check(bucket)
+
+    async def _check(self, bucket: str) -> None:
+        try:
+            await obstore.list_with_delimiter_async(self._stores[bucket], prefix=f"{self._prefix}-")
+        except (BaseError, OSError) as exc:
+            why = _NO_BUCKET if "NoSuchBucket" in str(exc) else _first_line(exc)
+            raise StorageUnavailable(f"The bucket {bucket} cannot be read: {why}") from exc
+
+    @contextlib.asynccontextmanager
+    async def _translated(self, bucket: str, path: str) -> AsyncIterator[None]:
+        """obstore's errors as ours. S3 answers 404 for an object and for its bucket alike."""
+        try:
+            yield
+        except FileNotFoundError as exc:
+            await self._check(bucket)
+            raise ObjectMissing(f"There is no object {path} in {bucket}.") from exc
+        except (BaseError, OSError) as exc:
+            raise StorageUnavailable(
+                f"The bucket {bucket} gave no usable answer: {_first_line(exc)}"
+            ) from exc
 
     def _object(self, bucket: str, path: str) -> tuple[S3Store, str]:
         check_object(bucket, path)
@@ -213,17 +232,6 @@ class S3Buckets:
             query=query,
             headers=headers,
         )
-
-
-@contextlib.contextmanager
-def _translated(bucket: str, path: str) -> Iterator[None]:
-    """obstore's errors as ours."""
-    try:
-        yield
-    except FileNotFoundError as exc:
-        raise ObjectMissing(f"There is no object {path} in {bucket}.") from exc
-    except (BaseError, OSError) as exc:
-        raise StorageUnavailable(f"The bucket {bucket} gave no usable answer: {_first_line(exc)}") from exc
 
 
 def _first_line(exc: BaseException) -> str:

@@ -28,6 +28,7 @@ from jobs.domain.sighting import (
     Sighting,
     Stopped,
     Unclear,
+    Unseen,
 )
 
 TRAINING_COMPUTE = "training_compute"
@@ -170,6 +171,12 @@ def _followed(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mov
                 return fail(unknown, Seen.LOST, "The GPU cluster no longer knows this job.", at)
             return Move(
                 replace(unknown, current_cost=_running_cost(job, at), next_action_at=due, updated_at=at)
+            )
+        case Unseen(reason):
+            stage = f"Complete; waiting for the storage of its adapter ({reason})"
+            waiting = replace(_in_contact(job, at), current_stage=stage)
+            return Move(
+                replace(waiting, current_cost=_running_cost(job, at), next_action_at=due, updated_at=at)
             )
         case _:
             missed = (_denied if isinstance(sighting, Denied) else _missed)(job, at, pacing)

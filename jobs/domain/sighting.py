@@ -101,6 +101,13 @@ class NoReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """Poll: the run is complete, and our storage cannot be asked for its adapter. Our outage, never the job's failure."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """Stop: proven that nothing of the run holds a GPU."""
 
@@ -115,4 +122,16 @@ class StillHeld:
     retry_after: timedelta | None = None
 
 
-Sighting = Accepted | Refused | NotNow | Denied | Unclear | Report | NotFound | NoReport | Stopped | StillHeld
+Sighting = (
+    Accepted
+    | Refused
+    | NotNow
+    | Denied
+    | Unclear
+    | Report
+    | NotFound
+    | NoReport
+    | Unseen
+    | Stopped
+    | StillHeld
+)

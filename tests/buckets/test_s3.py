@@ -6,7 +6,7 @@ from time import monotonic
 import aiohttp
 import pytest
 
-from jobs.buckets import ARTIFACTS, BUCKETS, DATASETS, S3Buckets, StorageUnavailable
+from jobs.buckets import ARTIFACTS, BUCKETS, DATASETS, ObjectMissing, S3Buckets, StorageUnavailable
 from tests.services import S3Server, s3
 from tests.services.process import free_port
 
@@ -50,5 +50,24 @@ async def test_a_bucket_that_is_not_there_fails_the_check_by_name() -> None:
     with s3() as server:
         for bucket in BUCKETS - {ARTIFACTS}:
             server.bucket(bucket)
-        with pytest.raises(StorageUnavailable, match="model-artifacts cannot be read"):
+        with pytest.raises(
+            StorageUnavailable, match=r"model-artifacts cannot be read: it is not there\. Make it"
+        ):
             await S3Buckets.from_env(server.environment()).check()
+
+
+async def test_a_bucket_that_is_not_there_is_told_from_an_object_that_is_missing() -> None:
+    with s3() as server:
+        server.bucket(DATASETS)
+        buckets = S3Buckets.from_env(server.environment())
+        assert await buckets.size(DATASETS, "dev/a") is None
+        with pytest.raises(ObjectMissing):
+            await anext(buckets.stream(DATASETS, "dev/a"))
+        for asked in (
+            buckets.size(ARTIFACTS, "dev/a"),
+            buckets.put(ARTIFACTS, "dev/a", b"there"),
+            buckets.move(ARTIFACTS, "dev/a", "dev/b"),
+            anext(buckets.stream(ARTIFACTS, "dev/a")),
+        ):
+            with pytest.raises(StorageUnavailable, match=r"The bucket model-artifacts .* is not there"):
+                await asked

@@ -35,8 +35,6 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 async def cloudy(database: Database, s3_server: S3Server) -> AsyncIterator[House]:
     """A house whose files lie in S3, below a prefix; its clock is the S3 server's, which judges what has expired."""
-    for bucket in BUCKETS:
-        s3_server.bucket(bucket)
     buckets = S3Buckets.from_env(s3_server.environment(), "team/a")
     async with furnished(database, buckets, clock=Clock(datetime.now(UTC))) as house:
         yield house
@@ -181,6 +179,30 @@ async def test_a_job_does_not_end_without_its_adapter_because_s3_is_away(
             done = await house.look(job)
             assert done.status is JobStatus.COMPLETED
             assert done.artifact_id is not None
+
+
+async def test_a_job_does_not_end_without_its_adapter_because_the_bucket_is_missing(
+    database: Database, http: aiohttp.ClientSession
+) -> None:
+    with s3() as server:
+        server.bucket(DATASETS)
+        buckets = S3Buckets.from_env(server.environment())
+        async with furnished(database, buckets, clock=Clock(datetime.now(UTC))) as house:
+            job, said = await submitted(house, http)
+            assert await put(http, said["artifact_url"], ADAPTER) == 404
+            await end(house, job, len(ADAPTER))
+            waiting = await house.look(job)
+            assert (waiting.status, waiting.stale) == (JobStatus.RUNNING, False)
+            assert "The bucket model-artifacts cannot be read: it is not there. Make it" in str(
+                waiting.current_stage
+            )
+            server.stop()  # it remembers for minutes what its folder held
+            server.bucket(ARTIFACTS)
+            server.start()
+            assert await put(http, said["artifact_url"], ADAPTER) == 200
+            await house.turn(seconds=60)
+            done = await house.look(job)
+            assert (done.status, done.artifact_id is None) == (JobStatus.COMPLETED, False)
 
 
 async def end(house: House, job: Job, size_bytes: int) -> None:

@@ -10,7 +10,17 @@ from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus, Release
 from jobs.domain.moves import Move, cancel, fold
 from jobs.domain.pacing import Pacing
-from jobs.domain.sighting import ClusterStatus, Denied, NoReport, NotFound, NotNow, Report, Sighting, Unclear
+from jobs.domain.sighting import (
+    ClusterStatus,
+    Denied,
+    NoReport,
+    NotFound,
+    NotNow,
+    Report,
+    Sighting,
+    Unclear,
+    Unseen,
+)
 from tests.domain.factories import PACING, a_job, after
 
 INITIALIZING, RUNNING, FAILED = JobStatus.INITIALIZING, JobStatus.RUNNING, JobStatus.FAILED
@@ -135,6 +145,14 @@ def test_time_in_which_we_did_not_ask_is_not_the_clusters_silence() -> None:
 
 def test_a_single_failure_ends_nothing_however_late_it_comes() -> None:
     assert followed(running(), (35, SILENCE), (35 + 5 * DAY, SILENCE)).job.status is RUNNING
+
+
+def test_a_storage_that_is_away_fails_no_job_and_says_what_is_waited_for() -> None:
+    away = Unseen("The bucket model-artifacts cannot be read: it is not there.")
+    job = followed(running(), *((second, away) for second in (35, 65, 95, 2 * DAY))).job
+    assert (job.status, job.stale, job.failures) == (RUNNING, False, 0)
+    assert job.current_stage == f"Complete; waiting for the storage of its adapter ({away.reason})"
+    assert job.next_action_at == after(2 * DAY) + PACING.cycle
 
 
 @pytest.mark.parametrize("status", [INITIALIZING, RUNNING])

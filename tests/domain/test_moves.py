@@ -26,6 +26,7 @@ from jobs.domain.sighting import (
     StillHeld,
     Stopped,
     Unclear,
+    Unseen,
 )
 from tests.domain.factories import CLAIM, EXTERNAL_ID, HOUR, NOON, PACING, a_job, after
 
@@ -45,6 +46,7 @@ SIGHTINGS: dict[str, Sighting] = {
     "says cancelled": Report(status=ClusterStatus.CANCELLED),
     "not found": NotFound(),
     "no report": NoReport("it answered 500"),
+    "unseen": Unseen("no bucket"),
     "stopped": Stopped(),
     "still held": StillHeld("it answered 500"),
 }
