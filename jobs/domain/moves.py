@@ -3,6 +3,7 @@
 `fold` and `cancel` return a `Move`; whoever saves it saves all of it in one transaction or none of it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -224,13 +225,18 @@ def told_by(job: Job, report: Report, at: datetime) -> Job:
     return replace(
         job,
         progress=max(job.progress, 0.0 if report.progress is None else report.progress),
-        current_epoch=job.current_epoch if report.current_epoch is None else report.current_epoch,
-        current_step=job.current_step if report.current_step is None else report.current_step,
+        current_epoch=_reached(report.current_epoch, job.current_epoch, (p.epoch for p in report.points)),
+        current_step=_reached(report.current_step, job.current_step, (p.step for p in report.points)),
         total_steps=total,
         current_stage=_stage(report) or job.current_stage,
         current_metrics=CurrentMetrics(**figures) if report.metrics or job.current_metrics else None,
         updated_at=at,
     )
+
+
+def _reached(told: int | None, known: int, by_points: Iterable[int]) -> int:
+    """As the run says itself; where it sends points alone, as far as they lead. Of percent they say nothing."""
+    return max((known, *by_points)) if told is None else told
 
 
 def _stage(report: Report) -> str | None:

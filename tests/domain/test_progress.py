@@ -48,6 +48,17 @@ def test_zero_is_a_value_and_null_is_none() -> None:
     assert replace(silent, updated_at=before.updated_at) == before
 
 
+def test_points_alone_tell_how_far_a_run_is_and_never_lead_back() -> None:
+    before = a_job(status=RUNNING, progress=5.0, current_epoch=1, current_step=7)
+    points = (a_point(8, epoch=1), a_point(9, epoch=2))
+    further = told_by(before, Report(points=points), LATER)
+    assert (further.current_epoch, further.current_step, further.progress) == (2, 9, 5.0)
+    late = told_by(further, Report(points=points[:1]), LATER)
+    assert (late.current_epoch, late.current_step) == (2, 9)
+    restarted = told_by(further, Report(current_epoch=0, current_step=1, points=(a_point(1),)), LATER)
+    assert (restarted.current_epoch, restarted.current_step) == (0, 1)  # its own word counts
+
+
 @pytest.mark.parametrize(
     ("told", "shown"), [(0.0, 30.0), (29.9, 30.0), (None, 30.0), (30.1, 30.1), (100.0, 100.0)]
 )
