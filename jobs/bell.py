@@ -5,6 +5,7 @@ A ring is an arq job `run_cycle`, written as JSON: pickle would let whoever can 
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ RING = "run_cycle"  #: the name of the arq function that a ring calls
 
 _REST = 0.1  # seconds between two rings of one process: what comes meanwhile is one ring
 _TRIES = 2
+_CLOCKS_APART = timedelta(hours=12)  # a worker whose clock is behind ours would hear a ring of now only then
 _MOST_UNHEARD = 100  # so many rings lie in Redis while no worker runs; the next would tell it nothing new
 
 logger = structlog.get_logger(__name__)
@@ -62,7 +64,7 @@ class Bell:
             try:
                 # Every ring has an id of its own: one that arq drops as a duplicate is lost while its twin runs.
                 if await self._redis.zcard(default_queue_name) < _MOST_UNHEARD:
-                    await self._redis.enqueue_job(RING)
+                    await self._redis.enqueue_job(RING, _defer_by=-_CLOCKS_APART)
             except (RedisError, OSError) as exc:
                 if tries_left:
                     await asyncio.sleep(_REST)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -45,6 +46,16 @@ async def test_a_ring_lies_in_redis_as_json(bell: Bell, valkey_server: ValkeySer
         (job_id,) = client.zrange(QUEUE, 0, -1)
         job = json.loads(client.get(b"arq:job:" + job_id))
     assert (job["f"], job["a"], job["k"]) == ("run_cycle", [], {})
+
+
+async def test_a_ring_is_due_also_by_a_clock_that_is_hours_behind(
+    bell: Bell, valkey_server: ValkeyServer
+) -> None:
+    await bell.ring()
+    await until(lambda: rings(valkey_server) == 1)
+    with redis.Redis.from_url(valkey_server.url) as client:
+        [(_, due)] = client.zrange(QUEUE, 0, -1, withscores=True)
+    assert due < (time.time() - 2 * 3600) * 1000
 
 
 async def test_rings_that_are_not_yet_sent_are_one(bell: Bell, valkey_server: ValkeyServer) -> None:
