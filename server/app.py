@@ -15,7 +15,7 @@ from jobs.bell import Bell
 from jobs.buckets import DATASETS, Buckets, LocalBuckets, open_buckets
 from jobs.callback_url import CallbackUrls
 from jobs.commands import Commands
-from jobs.database import Database
+from jobs.database import Database, SteadyClock
 from jobs.database.changes import changes_of
 from jobs.database.migrate import check_schema
 from jobs.settings import Settings
@@ -64,7 +64,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
     meters = Meters()
     pages = Pages(upload_origins=_upload_origins(buckets))
 
-    def new_context(user_id: str, request_id: str) -> Context:
+    clock = SteadyClock(database.now)  # several processes sign and read the same links
+
+    def new_context(user_id: str, request_id: str, asked_at: datetime) -> Context:
         return Context(
             user_id=user_id,
             database=database,
@@ -72,6 +74,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             buckets=buckets,
             settings=settings,
             request_id=request_id,
+            asked_at=asked_at,
         )
 
     allowance = SharedAllowance(settings.redis_url) if settings.rate_limit_store == "redis" else None
@@ -80,6 +83,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         Authenticator(settings),
         new_context,
         pages.page(GRAPHIQL),
+        clock=clock,
         answers=Answers(changes, count=meters.job_answered),
         quota=Quota(settings.rate_limit_per_minute, settings.concurrent_requests_per_user, shared=allowance),
     )
@@ -100,10 +104,10 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app = Starlette(
         routes=[
             Route(GRAPHQL, endpoint),
-            callback_route(commands, clock=_now, meters=meters, quota=reports),
+            callback_route(commands, clock=clock, meters=meters, quota=reports),
             *health_routes(database, meters),
             *pages.routes(),
-            *(file_routes(buckets, clock=_now) if isinstance(buckets, LocalBuckets) else []),
+            *(file_routes(buckets, clock=clock) if isinstance(buckets, LocalBuckets) else []),
         ],
         middleware=[Middleware(Edge, meters=meters)],
         exception_handlers={HTTPException: http_exception},
@@ -116,9 +120,5 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
 def _upload_origins(buckets: Buckets) -> list[str]:
     """Where signed URLs lead: another origin than the monitor's own when that is S3, or another name of this server."""
-    url = urlsplit(buckets.put_url(DATASETS, "nobody/nothing", issued_at=_now()))
+    url = urlsplit(buckets.put_url(DATASETS, "nobody/nothing", issued_at=datetime.now(UTC)))
     return [f"{url.scheme}://{url.netloc}"]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

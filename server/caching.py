@@ -6,10 +6,10 @@ and nobody else's question finds it.
 """
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from server.types.artifact import ROUND
 
 MOST_BYTES = 64 * 1024 * 1024
 _OVERHEAD = 2_048  # bytes of an entry beside its texts
+_EPOCH = datetime.min.replace(tzinfo=UTC)  # from which links count their rounds too
 _SHARE = 8  # one answer is at most so small a part of all
 
 
@@ -57,18 +58,18 @@ class Answers:
         changes: Changes,
         *,
         most_bytes: int = MOST_BYTES,
-        clock: Callable[[], float] = time.time,
         count: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`count` hears how each question was answered: `remembered`, `checked`, `joined` or `made`."""
-        self._changes, self._most, self._clock, self._count = changes, most_bytes, clock, count
+        self._changes, self._most, self._count = changes, most_bytes, count
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._flights: dict[Key, asyncio.Future[Answer | None]] = {}
         self.bytes = 0  #: that all entries take
 
-    def key(self, user_id: str, text: bytes, media: Media, *, by_get: bool) -> Key:
-        """The key of a question of now."""
-        return Key(user_id, by_get, text, media, int(self._clock() // ROUND.total_seconds()))
+    @staticmethod
+    def key(user_id: str, text: bytes, media: Media, *, by_get: bool, asked_at: datetime) -> Key:
+        """The key of a question."""
+        return Key(user_id, by_get, text, media, (asked_at - _EPOCH) // ROUND)
 
     async def recall(self, key: Key) -> Answer | None:
         """The answer that is remembered, if it is still true. Raises `DatabaseUnavailable` where that must be asked."""

@@ -3,8 +3,6 @@
 The token is looked at first, so that a stranger learns nothing, not even whether the job is there.
 """
 
-from collections.abc import Callable
-from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -13,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from jobs.commands import CallbackOutcome, Commands
+from jobs.database import Now
 from jobs.domain.payload import read_json, read_report
 from server.bodies import read_body
 from server.health import Meters
@@ -25,9 +24,7 @@ MAX_POINTS = 500
 AT_ONCE, WAITING = 4, 60  #: reports of one job that are at work and that wait
 
 
-def callback_route(
-    commands: Commands, *, clock: Callable[[], datetime], meters: Meters, quota: Quota
-) -> Route:
+def callback_route(commands: Commands, *, clock: Now, meters: Meters, quota: Quota) -> Route:
     """`POST` of a status document or `{"points": […]}`.
 
     202 when it is taken, 410 when the job has ended and its trainer should stop, 404 for a wrong token and an unknown job
@@ -45,9 +42,7 @@ def callback_route(
     return Route(PATH, answer, methods=["POST"], name="callback")
 
 
-async def _take(
-    request: Request, commands: Commands, clock: Callable[[], datetime], quota: Quota
-) -> Response:
+async def _take(request: Request, commands: Commands, clock: Now, quota: Quota) -> Response:
     tokens = request.query_params.getlist("token")
     job_id = _uuid(request.path_params["job_id"])
     if job_id is None or len(tokens) != 1 or not commands.callback_token_is_good(job_id, tokens[0]):
@@ -55,7 +50,7 @@ async def _take(
     structlog.contextvars.bind_contextvars(job=str(job_id))  # on every line about this request
     async with quota.turn(str(job_id)):  # one that must wait, or is refused, is not read
         document = read_json(await read_body(request, MAX_BODY))
-        report = read_report(document, clock(), from_callback=True)
+        report = read_report(document, await clock(), from_callback=True)
         if report is None:
             raise Refused(400, "BAD_REQUEST", "The body is no JSON object in UTF-8.")
         if _sent(document) > MAX_POINTS:

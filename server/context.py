@@ -2,7 +2,7 @@
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 import strawberry
 
@@ -24,7 +24,7 @@ class Context:
     buckets: Buckets
     settings: Settings
     request_id: str
-    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    asked_at: datetime  #: by the database's clock
     shown: list[Job] = field(default_factory=list)  #: what `job(id:)` found, as it was read
     snapshot: Snapshot = field(init=False, repr=False)
     loaders: Loaders = field(init=False, repr=False)

@@ -3,7 +3,6 @@
 The URL is the permission: no token is asked for, and nothing but method, path and query is believed.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 
 import structlog
@@ -15,6 +14,7 @@ from jobs.buckets import BadObjectName, LocalBuckets, ObjectMissing, StorageErro
 from jobs.buckets.interface import attachment
 from jobs.buckets.local import UploadSealed, UploadTooLarge, UploadTooShort
 from jobs.buckets.signed_urls import PATH, Grant, GrantRefused
+from jobs.database import Now
 
 _STATUS: dict[type[StorageError], int] = {
     GrantRefused: 403,
@@ -36,7 +36,7 @@ _HEADERS = {
 logger = structlog.get_logger(__name__)
 
 
-def file_routes(buckets: LocalBuckets, *, clock: Callable[[], datetime]) -> list[Route]:
+def file_routes(buckets: LocalBuckets, *, clock: Now) -> list[Route]:
     """GET, HEAD (both with ranges) and PUT of local objects by signed URL.
 
     What is wrong is said as `{"error": sentence}`: 403 for a URL that does not allow it, 404 no such object,
@@ -45,7 +45,7 @@ def file_routes(buckets: LocalBuckets, *, clock: Callable[[], datetime]) -> list
 
     async def answer(request: Request) -> Response:
         try:
-            grant = _granted(request, buckets, clock())
+            grant = _granted(request, buckets, await clock())
             if grant.method == "PUT":
                 return await _take(request, buckets, grant)
             return await _give(buckets, grant)

@@ -6,6 +6,7 @@ https://graphql.github.io/graphql-over-http: no batches, no multipart, no WebSoc
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import lru_cache
 from inspect import isawaitable
 from typing import Any, TypeGuard, cast
@@ -20,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.execution import optimized_is_awaitable
 
-from jobs.database import DatabaseUnavailable
+from jobs.database import DatabaseUnavailable, Now
 from jobs.domain.job import Job
 from server.answers import Answer, takes_gzip
 from server.auth import Authenticator
@@ -55,7 +56,7 @@ class Question(msgspec.Struct):
 _is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 _question = msgspec.json.Decoder(Question)
 _object = msgspec.json.Decoder(dict[str, Any] | None)
-NewContext = Callable[[str, str], Context]  #: user id, request id → context
+NewContext = Callable[[str, str, datetime], Context]  #: user id, request id, when it was asked → context
 
 
 class GraphQLEndpoint:
@@ -68,6 +69,7 @@ class GraphQLEndpoint:
         new_context: NewContext,
         page: Callable[[Request], Awaitable[Response]],
         *,
+        clock: Now,
         answers: Answers,
         quota: Quota,
         seconds: float = SECONDS,
@@ -78,6 +80,7 @@ class GraphQLEndpoint:
         self._authenticator = authenticator
         self._new_context = new_context
         self._page = page
+        self._clock = clock
         self._answers = answers
         self._quota = quota
         self._seconds = seconds
@@ -107,15 +110,16 @@ class GraphQLEndpoint:
         media = answer_type(accept)
         async with self._quota.turn(user_id):  # one that must wait, or is refused, is not read
             text = scope["query_string"] if by_get else await _body(request, given[b"content-type"])
-            key = self._answers.key(user_id, text, media, by_get=by_get)
-            answer = await self._answers.recall(key) or await self._fresh(key, request_id_of(scope))
+            at = await self._clock()
+            key = self._answers.key(user_id, text, media, by_get=by_get, asked_at=at)
+            answer = await self._answers.recall(key) or await self._fresh(key, request_id_of(scope), at)
         return answer.reply(
             by_get=by_get,
             known=given[b"if-none-match"],
             packed=takes_gzip(",".join(given[b"accept-encoding"])),
         )
 
-    async def _fresh(self, key: Key, request_id: str) -> Answer:
+    async def _fresh(self, key: Key, request_id: str, at: datetime) -> Answer:
         """The answer to a question that is not remembered."""
         question = _from_url(key.text) if key.by_get else _from_body(key.text)
         try:
@@ -125,7 +129,7 @@ class GraphQLEndpoint:
             return Answer(400, _refused(errors), key.media)
 
         async def executed() -> tuple[Answer, Job | None]:
-            context = self._new_context(key.user_id, request_id)
+            context = self._new_context(key.user_id, request_id, at)
             status, content = await self._carry_out(question, operation, context)
             is_whole = status == 200 and "errors" not in content
             return Answer(status, content, key.media), context.shown[

@@ -17,6 +17,10 @@ from tests.services import S3Server
 KEY = bytes(range(32))
 
 
+async def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Storage:
     """Buckets, the same opened with a wrong key, and the folder of the objects' files."""
@@ -50,7 +54,7 @@ async def shared_storage(
             buckets = open_buckets(root.as_uri(), url, key, environ={})
             assert isinstance(buckets, LocalBuckets)
             opened.append(buckets)
-        return Starlette(routes=file_routes(opened[0], clock=lambda: datetime.now(UTC)))
+        return Starlette(routes=file_routes(opened[0], clock=_now))
 
     async with served(app):
         yield Storage(opened[0], opened[1], root)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -37,9 +36,7 @@ def meters() -> Meters:
 async def http(house: House, meters: Meters) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(
         routes=[
-            callback_route(
-                house.commands, clock=lambda: datetime.now(UTC), meters=meters, quota=Quota(10_000, 4)
-            )
+            callback_route(house.commands, clock=house.database.now, meters=meters, quota=Quota(10_000, 4))
         ],
         middleware=[Middleware(Edge, meters=meters)],
         exception_handlers={HTTPException: http_exception},

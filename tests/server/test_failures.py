@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -82,6 +83,10 @@ class Mutation:
         raise DatabaseUnavailable("db.internal:5432 refused")
 
 
+async def noon() -> datetime:
+    return datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
 async def page(_: Request) -> Response:
     return Response("page")
 
@@ -100,8 +105,9 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     endpoint = GraphQLEndpoint(
         strawberry.Schema(Query, Mutation),
         Authenticator(settings_of(tmp_path)),
-        lambda _, request_id: cast("Context", _Context(request_id)),
+        lambda _, request_id, __: cast("Context", _Context(request_id)),
         page,
+        clock=noon,
         answers=Answers(SqliteChanges("file:nothing")),
         quota=Quota(per_minute=10_000, at_once=10),
         seconds=SECONDS,

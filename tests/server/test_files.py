@@ -15,8 +15,11 @@ from starlette.applications import Starlette
 from yarl import URL
 
 from jobs.buckets import DATASETS, IMPORTS, LocalBuckets
+from jobs.database import KeptClock
 from server.files import file_routes
 from tests.buckets.serving import served
+from tests.server.web import settings_of
+from tests.server.web import site as api_at
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CONTENT = bytes(range(256)) * 40
@@ -56,10 +59,13 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
     async with aiohttp.ClientSession() as http:
 
+        async def now() -> datetime:
+            return made[0].now
+
         def app(url: str) -> Starlette:
             buckets = LocalBuckets(tmp_path / "storage", url, b"key")
             made.append(Site(buckets, tmp_path / "storage", url, http))
-            return Starlette(routes=file_routes(buckets, clock=lambda: made[0].now))
+            return Starlette(routes=file_routes(buckets, clock=now))
 
         async with served(app):
             await made[0].buckets.put(DATASETS, PATH, CONTENT)
@@ -247,3 +253,19 @@ async def test_a_disk_that_cannot_be_used_is_a_503(site: Site) -> None:
         503,
         b'{"error":"The storage folder cannot be used: File exists."}',
     )
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+async def test_links_are_good_by_the_databases_clock_whatever_the_machines_says(
+    sqlite_template: Path, tmp_path: Path, hours: int
+) -> None:
+    machine = lambda: datetime.now(UTC) + timedelta(hours=hours)  # noqa: E731
+    KeptClock(tmp_path / "pipeline.db", machine=machine).keep()
+    wanted = '{name: "Pairs", fileName: "pairs.jsonl", sizeBytes: 7}'
+    async with api_at(settings_of(tmp_path), template=sqlite_template) as api:
+        answer = await api.ask(
+            f"mutation {{ createDatasetUpload(input: {wanted}) {{ ... on DatasetUpload {{ uploadUrl }} }} }}"
+        )
+        url = urlsplit(answer["data"]["createDatasetUpload"]["uploadUrl"])
+        put = await api.http.put(f"{url.path}?{url.query}", content=b"7 bytes")
+        assert put.status_code == 200
