@@ -6,8 +6,8 @@ is read as far as its cap, and the key goes to the configured origin only.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -44,21 +44,39 @@ def encode_body(document: Mapping[str, Any]) -> bytes:
     return _ENCODER.encode(document)
 
 
+async def _machine() -> datetime:
+    return datetime.now(UTC)
+
+
 @contextlib.asynccontextmanager
-async def open_cluster(url: str, key: str, timeout: timedelta) -> AsyncIterator["Cluster"]:
-    """The cluster at `url` for the length of the block; nothing is contacted yet. `timeout` bounds each call as a whole."""
+async def open_cluster(
+    url: str, key: str, timeout: timedelta, *, now: Callable[[], Awaitable[datetime]] = _machine
+) -> AsyncIterator["Cluster"]:
+    """The cluster at `url` for the length of the block; nothing is contacted yet. Arguments as `Cluster` takes them."""
     # No limit on connections: the pass has a gate for each verb, and hanging polls must not hold up a stop.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
     no_cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies, trust_env=False) as http:
-        yield Cluster(http, url, key, timeout=timeout)
+        yield Cluster(http, url, key, timeout=timeout, now=now)
 
 
 class Cluster:
     """The GPU cluster. No method raises for what the far side does or does not do."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, key: str, *, timeout: timedelta) -> None:
-        """`timeout` bounds a call from the first packet to the last byte; half of it may go into connecting."""
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        key: str,
+        *,
+        timeout: timedelta,
+        now: Callable[[], Awaitable[datetime]] = _machine,
+    ) -> None:
+        """`timeout` bounds a call from the first packet to the last byte; half of it may go into connecting.
+
+        `now` says when an answer came.
+        """
+        self._now = now
         self._http, self._base, self._seconds = http, url.rstrip("/"), timeout.total_seconds()
         self._key = key.encode()
         self._connecting = aiohttp.ClientTimeout(total=None, connect=self._seconds / 2, ceil_threshold=60)
@@ -137,7 +155,8 @@ class Cluster:
                     call.unreached()
                 raise
             call.answered(answer.status)
-            return answer
+        answer.at = await self._now()
+        return answer
 
     async def _exchange(
         self, method: str, path: str, most: int, body: bytes | None, headers: Mapping[str, str]
@@ -173,15 +192,15 @@ class Cluster:
             raise _Silence("it answered with something that is not HTTP") from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Answer:
     """`spoilt` says why the body counts as empty though it was not; the status line counts all the same."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    at: datetime
     spoilt: str | None = None
+    at: datetime = field(init=False)  #: when it had come
 
 
 class _Silence(Exception):
@@ -197,7 +216,6 @@ async def _read(answer: aiohttp.ClientResponse, most: int, key: bytes) -> _Answe
 
     Errors are shown to users, and some servers quote the request in them: our key is taken out.
     """
-    at = datetime.now(UTC)
     spoilt = None
     body = bytearray()
     if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
@@ -213,7 +231,7 @@ async def _read(answer: aiohttp.ClientResponse, most: int, key: bytes) -> _Answe
     if spoilt:
         answer.close()  # the rest is never read, so the connection is of no further use
     return _Answer(
-        answer.status, answer.headers, b"" if spoilt else bytes(body).replace(key, _REDACTED), at, spoilt
+        answer.status, answer.headers, b"" if spoilt else bytes(body).replace(key, _REDACTED), spoilt
     )
 
 

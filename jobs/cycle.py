@@ -23,7 +23,6 @@ from jobs.database import (
     DatabaseUnavailable,
     Now,
     RowRefused,
-    SteadyClock,
     Transaction,
     datasets,
     jobs,
@@ -79,7 +78,7 @@ class Cycle:
     ) -> None:
         """`call_timeout` bounds one call to the cluster; `now` is the database's clock unless given."""
         self._database, self._cluster, self._buckets = database, cluster, buckets
-        self._now = now or SteadyClock(database.now)
+        self._now = now or database.clock()
         self._callback_urls, self._pacing, self._submit_limit = callback_urls, pacing, submit_limit
         self._soon = min(_SOON, pacing.cycle)
         # A claim is trusted while a call begun now ends before somebody else may take the job.
@@ -106,6 +105,7 @@ class Cycle:
         async with self._database.read() as tx:
             look_at = await jobs.next_look(tx)
         if look_at is None:
+            await self._database.follow_machine()
             return at_most
         more_in = max(timedelta(), look_at - await self._now())
         return more_in if at_most is None else min(more_in, at_most)
@@ -322,7 +322,8 @@ async def open_cycle(settings: Settings) -> AsyncIterator[Cycle]:
         database = Database.open(settings.service_database_url)
         try:
             await check_schema(database)
-            async with open_cluster(url, key, settings.cluster_timeout) as cluster:
+            now = database.clock()
+            async with open_cluster(url, key, settings.cluster_timeout, now=now) as cluster:
                 cycle = Cycle(
                     database,
                     cluster,
@@ -331,6 +332,7 @@ async def open_cycle(settings: Settings) -> AsyncIterator[Cycle]:
                     pacing=settings.pacing,
                     submit_limit=settings.submit_limit,
                     call_timeout=settings.cluster_timeout,
+                    now=now,
                 )
                 try:
                     yield cycle

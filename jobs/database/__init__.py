@@ -1,10 +1,9 @@
 """Every SQL statement. Functions take a transaction, return domain values, and leave committing to the caller."""
 
-from jobs.database.clock import SteadyClock
+from jobs.database.clock import KeptClock, Now, SteadyClock
 from jobs.database.engine import (
     Database,
     DatabaseUnavailable,
-    Now,
     Position,
     RowRefused,
     SchemaMismatch,
@@ -15,6 +14,7 @@ from jobs.database.snapshot import Snapshot
 __all__ = [
     "Database",
     "DatabaseUnavailable",
+    "KeptClock",
     "Now",
     "Position",
     "RowRefused",

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,10 +17,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from jobs.database.clock import KeptClock, Now, SteadyClock
 from jobs.domain.errors import PipelineError
 
 Transaction = AsyncConnection
-Now = Callable[[], Awaitable[datetime]]  #: a clock
 Position = tuple[datetime, UUID]  #: where a page goes on: `created_at` and `id` of the last row seen
 
 _BUSY_SECONDS = 10
@@ -55,6 +55,7 @@ class Database:
         )
         # SQLite has one writer at a time; waiting here is cheaper than in its busy loop.
         self._writer = asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
+        self.kept_clock = KeptClock(self.file) if self.file else None
         self._shared = asyncio.Semaphore(max(1, cast("QueuePool", engine.pool).size() - 1))
 
     @classmethod
@@ -93,15 +94,33 @@ class Database:
 
     async def now(self) -> datetime:
         """The database's clock: the one clock by which claims, waits and money are counted."""
-        if self.dialect == "sqlite":
-            return datetime.now(UTC)
+        if self.kept_clock is not None:
+            return self.kept_clock.now() or await self._begin_to_keep(self.kept_clock)
         async with self.read() as tx:
             instant: datetime = await tx.scalar(text("SELECT clock_timestamp()"))
             return instant.astimezone(UTC)
 
+    def clock(self) -> Now:
+        """The same clock, for those who ask often."""
+        return SteadyClock(self.now) if self.dialect == "postgresql" else self.now
+
+    async def follow_machine(self) -> None:
+        """Where the clock is kept, and nothing hangs on it: let it be what the machine's was set to meanwhile."""
+        if self.kept_clock is None or not self.kept_clock.was_set():
+            return
+        async with self.begin() as tx:
+            if await tx.scalar(_ANY_UNFINISHED) is None:
+                self.kept_clock.keep()
+
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+    async def _begin_to_keep(self, clock: KeptClock) -> datetime:
+        """A machine may boot with its clock behind: nothing that the rows have seen is still to come."""
+        async with self.read() as tx:
+            seen = await tx.scalar(_NEWEST_CHANGE)
+            return clock.keep(datetime.fromisoformat(seen).replace(tzinfo=UTC) if seen else None)
 
     @contextlib.asynccontextmanager
     async def _transaction(self, user_id: str | None, *, write: bool) -> AsyncIterator[Transaction]:
@@ -133,6 +152,8 @@ def errors_told_apart() -> Iterator[None]:
         raise
 
 
+_NEWEST_CHANGE = text("SELECT max(updated_at) FROM training_jobs")
+_ANY_UNFINISHED = text("SELECT 1 FROM training_jobs WHERE next_action_at IS NOT NULL LIMIT 1")
 _ONE_INSTANT = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
 _SET_CLAIMS = "SELECT set_config('request.jwt.claims', $1, true)"
 

@@ -305,7 +305,7 @@ def _end(job: Job, seen: Seen, at: datetime, *, billed_until: datetime, proven: 
         job,
         status=advance(job.status, seen),
         current_stage=None,
-        completed_at=at,
+        completed_at=max(at, job.started_at or at),  # a worker's clock leads the database's by milliseconds
         current_cost=final_cost,
         final_cost=final_cost,
         release=Release.NEEDED if may_run else Release.CONFIRMED if sent else Release.NONE,

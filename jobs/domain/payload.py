@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -35,6 +35,7 @@ MAX_SIZE = 2**53
 LONGEST_TEXT = 2_000
 LONGEST_STAGE = 200
 LONGEST_WHOLE = 20  #: digits; a longer number is taken as a float, for which nothing is too long
+CLOCKS_AGREE = timedelta(seconds=10)  #: a Date has whole seconds, and an answer takes its time
 ANOTHER_JOB = "it answered about another job"
 MOST_POINTS = 5_000  #: what fits into a status answer of 1 MiB; more are dropped, oldest first
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -103,7 +104,10 @@ def read_status(
         if names_another(document, job_id=job_id, external_job_id=external_job_id):
             return NoReport(ANOTHER_JOB)
         report = read_report(document, now, from_callback=False)
-        return report or NoReport(f"it answered {status} with something that is no status document")
+        if report is None:
+            return NoReport(f"it answered {status} with something that is no status document")
+        ended = report.finished_at
+        return replace(report, finished_at=by_our_clock(ended, headers, now)) if ended else report
     if status in {401, 403}:
         return Denied(f"it answered {status}")
     if status in {404, 410}:
@@ -188,15 +192,40 @@ def clean_text(value: object, longest: int = LONGEST_TEXT) -> str:
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """The Retry-After header, in seconds or as a date; null when absent, negative or unreadable."""
-    value = next((text for name, text in headers.items() if name.lower() == "retry-after"), "").strip()
+    value = _header(headers, "retry-after").strip()
     if value.isdecimal() and value.isascii():
         return timedelta(seconds=min(int(value[:10]), 10**8))
+    until = _date(value)
+    if until is None:
+        return None
+    wait = by_our_clock(until, headers, now) - now
+    return wait if wait > timedelta() else None
+
+
+def by_our_clock(instant: datetime, headers: Mapping[str, str], now: datetime) -> datetime:
+    """An instant of the cluster's as ours, when the Date of its answer shows that its clock is set otherwise.
+
+    A clock that goes two hours behind would have every run end two hours too early, and its bill with it.
+    """
+    theirs = _date(_header(headers, "date"))
+    ahead = theirs - now if theirs else timedelta()
+    try:
+        return instant if abs(ahead) < CLOCKS_AGREE else instant - ahead
+    except OverflowError:
+        return instant
+
+
+def _header(headers: Mapping[str, str], wanted: str) -> str:
+    return next((text for name, text in headers.items() if name.lower() == wanted), "")
+
+
+def _date(value: str) -> datetime | None:
+    """A date as HTTP writes it."""
     try:
         date = parsedate_to_datetime(value)
-        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return wait if wait > timedelta() else None
 
 
 def _number(digits: str) -> int | float:

@@ -164,9 +164,10 @@ async def furnished(
     deadline = timedelta(seconds=timeout)
     async with contextlib.AsyncExitStack() as stack:
         far = await stack.enter_async_context(scripted_cluster(dedupes=dedupes))
+        far.clock = lambda: clock.instant
 
         async def worker() -> Cycle:
-            cluster = await stack.enter_async_context(open_cluster(far.url, KEY, deadline))
+            cluster = await stack.enter_async_context(open_cluster(far.url, KEY, deadline, now=clock.now))
             cycle = Cycle(
                 database,
                 cluster,

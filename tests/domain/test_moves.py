@@ -230,6 +230,11 @@ def test_a_cluster_that_says_when_is_not_asked_before() -> None:
         assert fold(job, sighting, LATER, PACING).job.next_action_at == LATER + wait
 
 
+def test_no_job_ends_before_it_started() -> None:
+    job = cancel(a_job(status=RUNNING), after(4.99)).job
+    assert (job.completed_at, str(job.final_cost)) == (job.started_at, "0.00")
+
+
 @pytest.mark.parametrize("status", ACTIVE)
 def test_the_claim_stays_with_the_worker_that_folds(status: JobStatus) -> None:
     job = a_job(status=status, claim_token=CLAIM)

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
@@ -83,6 +84,7 @@ class ScriptedCluster:
         self.journal: list[Call] = []
         self.complaints: list[str] = []  #: what a good client would never do; tests expect it empty
         self.decoy_calls: list[Call] = []  #: what came to `decoy_url`, where nobody has any business
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)  #: the Date of its answers
         self.pause: Pause | None = None  #: set one to hold the answers to what comes from now on
         self._listener, self._decoy = Listener(self._answer, port), Listener(self._trap)
         self._came = asyncio.Event()
@@ -166,7 +168,7 @@ class ScriptedCluster:
         self.journal.append(call)
         self._came.set()
         if call.headers.get("Authorization") != f"Bearer {self.key}":
-            return await _speak(
+            return await self._speak(
                 request, call, Answer(), 401, b'{"error": "The bearer key is missing or wrong."}'
             )
         answer = self._always.get(call.verb) or (job.next_answer(call.verb) if job else None) or usual()
@@ -179,7 +181,26 @@ class ScriptedCluster:
             await _misbehave(request, call, answer)
         if answer.status is not None:
             status, body = answer.status, answer.body
-        return await _speak(request, call, answer, status, body)
+        return await self._speak(request, call, answer, status, body)
+
+    async def _speak(
+        self, request: web.BaseRequest, call: Call, answer: Answer, status: int, body: bytes
+    ) -> web.StreamResponse:
+        call.answered = str(status)
+        date = format_datetime(self.clock(), usegmt=True)
+        headers = {"Content-Type": "application/json", "Date": date, **answer.headers}
+        response = web.StreamResponse(status=status, headers=headers)
+        if answer.chunked:
+            response.enable_chunked_encoding()
+        else:
+            response.content_length = answer.filler or len(body)
+        with contextlib.suppress(ConnectionError):  # the client has heard enough
+            await response.prepare(request)
+            for piece in _pieces(answer, body):
+                await asyncio.sleep(answer.drip)
+                await response.write(piece)
+                call.sent += len(piece)
+        return response
 
     async def _trap(self, request: web.BaseRequest) -> web.StreamResponse:
         self.decoy_calls.append(await _call(request))
@@ -252,25 +273,6 @@ async def _call(request: web.BaseRequest) -> Call:
         headers=dict(request.headers),
         body=await request.read(),
     )
-
-
-async def _speak(
-    request: web.BaseRequest, call: Call, answer: Answer, status: int, body: bytes
-) -> web.StreamResponse:
-    call.answered = str(status)
-    headers = {"Content-Type": "application/json", **answer.headers}
-    response = web.StreamResponse(status=status, headers=headers)
-    if answer.chunked:
-        response.enable_chunked_encoding()
-    else:
-        response.content_length = answer.filler or len(body)
-    with contextlib.suppress(ConnectionError):  # the client has heard enough
-        await response.prepare(request)
-        for piece in _pieces(answer, body):
-            await asyncio.sleep(answer.drip)
-            await response.write(piece)
-            call.sent += len(piece)
-    return response
 
 
 def _pieces(answer: Answer, body: bytes) -> Iterable[bytes]:
