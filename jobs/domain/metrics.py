@@ -87,7 +87,8 @@ def once_per_step(points: Sequence[Point]) -> list[Point]:
 
 
 def thin(points: Sequence[Point], most: int) -> list[Point]:
-    """At most `most` of `points` (ascending): the first, the last, and every bucket's extremes of every series.
+    """At most `most` of `points` (ascending): the first, the last, and every bucket's extremes of every series and first
+    point that was no number.
 
     Buckets are equal counts of points, so the same points give the same answer. What is drawn was measured: no averages.
     Where `most` leaves no room for all series, the first ones count: losses before rates.
@@ -98,13 +99,17 @@ def thin(points: Sequence[Point], most: int) -> list[Point]:
         return list(points[-1:])[:most]
     inner = range(1, len(points) - 1)
     telling = [name for name in SERIES if any(getattr(points[index], name) is not None for index in inner)]
-    telling = telling[: (most - 2) // 2]
-    buckets = (most - 2) // (2 * len(telling)) if telling else 0
+    broken = most > 2 and any(points[index].non_finite for index in inner)
+    telling = telling[: (most - 2 - broken) // 2]
+    wanted = 2 * len(telling) + broken
+    buckets = (most - 2) // wanted if wanted else 0
     kept = {0, len(points) - 1}
     for number in range(buckets):
         bucket = inner[number * len(inner) // buckets : (number + 1) * len(inner) // buckets]
         for name in telling:
             kept.update(_extremes(points, bucket, name))
+        if broken:
+            kept.update([index for index in bucket if points[index].non_finite][:1])
     return [points[index] for index in sorted(kept)]
 
 

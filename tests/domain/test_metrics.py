@@ -154,8 +154,19 @@ def test_tiny_limits_keep_the_ends_first_and_losses_before_the_rest(most: int, s
 
 
 def test_points_that_measured_nothing_leave_the_ends() -> None:
-    points = [a_point(step, training_loss=None, non_finite=True) for step in range(50)]
+    points = [a_point(step, training_loss=None) for step in range(50)]
     assert [point.step for point in thin(points, 10)] == [0, 49]
+
+
+@pytest.mark.parametrize("most", [3, 20, 500])
+def test_a_number_that_was_none_is_not_thinned_away(most: int) -> None:
+    calm = dict.fromkeys(SERIES, 0.5)
+    points = [a_point(step, **calm) for step in range(10_000)]
+    for step in (4_321, 4_322):
+        points[step] = a_point(step, **(calm | {"training_loss": None}), non_finite=True)
+    kept = thin(points, most)
+    assert 4_321 in [point.step for point in kept if point.non_finite]
+    assert len(kept) <= most
 
 
 @pytest.mark.parametrize(("value", "number"), [(0, 0.0), (-0.5, -0.5), (10**30, 1e30)])
