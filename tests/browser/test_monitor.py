@@ -5,7 +5,7 @@ import io
 import re
 from pathlib import Path
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import PATIENCE, Visit
 from tests.browser.scenery import LONG_NAME, job_id
@@ -193,7 +193,7 @@ async def test_picked_jobs_are_compared(furnished: Stack, visit: Visit) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text("2 jobs compared")
     table = page.get_by_role("region", name="Jobs side by side")
     await expect(table.get_by_role("row").filter(has_text="LoRA rank")).to_contain_text("64")
-    await expect(table.locator(".best")).to_have_count(2)
+    await expect(table.locator(".best")).to_have_count(3)
     await expect(page.locator("[data-chart=trainingLoss] canvas")).to_be_visible()
     await page.get_by_label("Over time").check()
     await expect(page).to_have_url(re.compile("over=time"))
@@ -212,6 +212,30 @@ async def test_a_file_is_looked_into_before_it_is_sent(furnished: Stack, visit: 
     await chosen.set_input_files({"name": "good.jsonl", "mimeType": "text/plain", "buffer": GOOD_FILE})
     await expect(preview).to_contain_text("Two plums?")
     await expect(page.get_by_label("Choose a dataset").locator("option:checked")).to_have_text("good")
+
+
+async def test_a_check_that_outlasts_a_request_is_joined_until_it_is_done(
+    furnished: Stack, visit: Visit
+) -> None:
+    page = await visit(furnished.sign_in.replace("/training/jobs", "/training/jobs/new"), outages=True)
+    late: list[str] = []
+
+    async def be_late(route: Route) -> None:
+        if "CompleteDatasetUpload" in (route.request.post_data or "") and len(late) < 2:
+            late.append(route.request.url)
+            await route.fulfill(
+                status=503, headers={"Retry-After": "1"}, json={"errors": [{"message": "Too long."}]}
+            )
+        else:
+            await route.continue_()
+
+    await page.route("**/graphql", be_late)
+    file = {"name": "long.jsonl", "mimeType": "text/plain", "buffer": GOOD_FILE}
+    await page.get_by_label("Upload a new one").set_input_files(file)  # type: ignore[arg-type]
+    await expect(page.locator("[data-part=upload-state]")).to_have_text("Checking each line…")
+    await expect(page.get_by_label("Choose a dataset").locator("option:checked")).to_have_text("long")
+    await expect(page.locator("[data-part=upload-error]")).to_be_hidden()
+    assert len(late) == 2
 
 
 async def test_the_title_counts_what_is_unread_and_the_theme_is_remembered(

@@ -51,7 +51,7 @@ export function retryNow() {
 }
 
 /** Resolves after `ms`, or at once when the tab is looked at again, the network returns, or `signal` aborts. */
-function rest(ms, signal) {
+export function rest(ms, signal) {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);

@@ -4,6 +4,7 @@ import { graphql } from "../api.js";
 import { COMPLETE_UPLOAD, CREATE_UPLOAD } from "../documents.js";
 import { announce, meter, part, text } from "../dom.js";
 import { bytes, count, percent } from "../format.js";
+import { rest } from "../poll.js";
 import { toast } from "../toasts.js";
 import { datasetName, putFile } from "../upload.js";
 import { drawPreview, hidePreview } from "./dataset-preview.js";
@@ -67,9 +68,21 @@ async function upload(root, file, signal) {
   if (!slot.dataset) throw new Error(refusal(slot));
   await putFile(slot.uploadUrl, file, { onProgress: show, signal });
   show(100);
-  const { completeDatasetUpload: result } = await graphql(COMPLETE_UPLOAD, { id: slot.dataset.id }, { signal });
+  const result = await check(slot.dataset.id, signal);
   if (!result.dataset) throw new Error(refusal(result));
   return result.dataset;
+}
+
+/** Checking a large file outlasts a request: it goes on over there, and whoever asks again joins it. */
+async function check(id, signal) {
+  for (;;) {
+    try {
+      return (await graphql(COMPLETE_UPLOAD, { id }, { signal })).completeDatasetUpload;
+    } catch (error) {
+      if (!error.away) throw error;
+      await rest(1_000 * Math.max(1, error.retryAfter), signal);
+    }
+  }
 }
 
 function refusal({ message, fields }) {
