@@ -40,12 +40,14 @@ def job_id(name: str) -> UUID:
 def curve(
     steps: Iterable[int], until: datetime, *, rate: float = 2e-4, floor: float = 0.6, rough: float = 0.05
 ) -> list[Point]:
-    """A plausible training, a point a second up to `until`: warm-up, noise, a validation loss every fifty steps."""
+    """A plausible training, a point a second up to `until`: warm-up, noise, a validation loss every fifty steps that
+    rises again in the end."""
     noise = random.Random(7)  # the same curve every time
     steps = list(steps)
     points = []
     for step in steps:
         loss = floor + 2.1 * math.exp(-step / 260) + noise.gauss(0, rough)
+        validation = floor + 0.12 + 2.0 * math.exp(-step / 240) + 6e-5 * max(0, step - 900)
         warm = min(1.0, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / ALL_STEPS))
         points.append(
             Point(
@@ -53,7 +55,7 @@ def curve(
                 epoch=1 + (step - 1) // 1000,
                 timestamp=until - timedelta(seconds=steps[-1] - step),
                 training_loss=max(0.01, loss),
-                validation_loss=floor + 0.12 + 2.0 * math.exp(-step / 240) if step % 50 == 0 else None,
+                validation_loss=validation if step % 50 == 0 else None,
                 learning_rate=rate * warm,
                 gradient_norm=0.8 + abs(noise.gauss(0, 0.25)),
                 throughput=8_400 + noise.gauss(0, 220),

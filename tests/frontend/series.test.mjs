@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { columns, hasAny, lastStep, mergePoints, newest, secondsLeft } from "../../frontend/src/js/series.js";
+import { columns, hasAny, lastStep, lowest, mergePoints, newest, secondsLeft } from "../../frontend/src/js/series.js";
 
 const point = (step, values = {}) => ({
   step,
@@ -91,4 +91,11 @@ test("nothing is said of the time left while nothing is known", () => {
   ];
   for (const [known, job] of cases) assert.equal(secondsLeft(known, job, Date.parse(point(2).timestamp)), null);
   assert.notEqual(secondsLeft(points, { currentStep: 2, totalSteps: 9 }, now), null);
+});
+
+test("the lowest value is the earliest of the least, and zero is one", () => {
+  const at = (step, validationLoss) => ({ step, validationLoss });
+  assert.equal(lowest([at(1, 0.5), at(2, null), at(3, 0.25), at(4, 0.25), at(5, 0.75)], "validationLoss").step, 3);
+  assert.equal(lowest([at(1, 0.5), at(2, 0)], "validationLoss").step, 2);
+  assert.equal(lowest([at(1, null)], "validationLoss"), null);
 });

@@ -1,7 +1,7 @@
 // Jobs side by side: what differs between them, what came of each, and their curves over one axis. Pure.
 
-import { count, duration, exact, gpus, loss, money, percent } from "./format.js";
-import { newest } from "./series.js";
+import { count, duration, exact, gpus, loss, money, percent, ranFor } from "./format.js";
+import { lowest as leastPoint, newest } from "./series.js";
 import { isActive, statusWord } from "./words.js";
 
 export const LETTERS = ["A", "B", "C", "D", "E"];
@@ -23,7 +23,8 @@ const RESULTS = [
   ["Progress", ({ progress }) => percent(progress), null],
   ["Training loss", (job) => loss(newest(job.metrics, "trainingLoss")), (job) => newest(job.metrics, "trainingLoss")],
   ["Validation loss", (job) => loss(newest(job.metrics, "validationLoss")), (job) => newest(job.metrics, "validationLoss")],
-  ["Ran for", (job) => duration(ranFor(job)), ranFor],
+  ["Lowest validation loss", (job) => loss(leastPoint(job.metrics, "validationLoss")?.validationLoss), (job) => leastPoint(job.metrics, "validationLoss")?.validationLoss ?? null],
+  ["Ran for", (job) => duration(ranFor(job)), (job) => ranFor(job)],
   ["Cost", ({ costs }) => money(costs.final ?? costs.current), ({ costs }) => Number(costs.final ?? costs.current)],
 ];
 
@@ -71,10 +72,6 @@ export function valueUpTo(column, i) {
 
 function began({ startedAt, createdAt, metrics }) {
   return Date.parse(startedAt ?? metrics[0]?.timestamp ?? createdAt);
-}
-
-function ranFor({ startedAt, completedAt }) {
-  return startedAt && completedAt ? (Date.parse(completedAt) - Date.parse(startedAt)) / 1000 : null;
 }
 
 function lowest(values) {

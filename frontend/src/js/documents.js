@@ -10,6 +10,7 @@ export const JOBS = /* GraphQL */ `
         id status stage progress currentStep totalSteps presetId release stale
         createdAt startedAt completedAt
         gpuConfig { gpuType numGpus }
+        currentMetrics { trainingLoss }
         costs { estimatedTotal current final }
         dataset { name }
       }

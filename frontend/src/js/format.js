@@ -54,6 +54,11 @@ export function duration(seconds) {
   return `${Math.floor(whole / 86400)}d ${Math.floor((whole % 86400) / 3600)}h`;
 }
 
+/** The seconds that a job ran, or has run so far; null before it did. */
+export function ranFor({ startedAt, completedAt }, now = Date.now()) {
+  return startedAt ? ((completedAt ? Date.parse(completedAt) : now) - Date.parse(startedAt)) / 1000 : null;
+}
+
 /** An estimate in hours → "about 12 minutes", in words that claim no more than is known. */
 export function roughHours(hours) {
   const minutes = hours * 60;

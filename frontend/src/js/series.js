@@ -44,6 +44,11 @@ export function newest(points, name) {
   return points.findLast((point) => (point[name] ?? null) !== null)?.[name] ?? null;
 }
 
+/** The point with the least value under this name, the earliest of several; null where there is none. */
+export function lowest(points, name) {
+  return points.reduce((best, point) => ((point[name] ?? null) !== null && !(best?.[name] <= point[name]) ? point : best), null);
+}
+
 /**
  * Seconds left, from the steps that the newest points took; null while that is not known.
  * Standing still slows the measured rate, and ten silent minutes end the guess.

@@ -31,7 +31,6 @@ export const CHARTS = [
     name: "throughput",
     title: "Throughput",
     show: figure,
-    unit: "tokens/sec",
     series: [{ name: "throughput", label: "Tokens/sec", token: "--chart-5", smooth: true }],
   },
   {

@@ -57,7 +57,8 @@ function drawTable(root, jobs) {
     head.querySelector(".swatch").style.background = `var(--chart-${i + 1})`;
     text(part(head, "link"), `${LETTERS[i]} · ${job.dataset.name}`);
     attribute(part(head, "link"), "href", `/training/jobs/${encodeURIComponent(job.id)}`);
-    attribute(part(head, "link"), "title", job.id);
+    attribute(part(head, "link"), "title", `${job.dataset.name}, ${job.id}`);
+    text(part(head, "origin"), [job.presetId, job.id.slice(0, 8)].filter(Boolean).join(" · "));
     badge(part(head, "status"), job.status);
     return head;
   });
@@ -81,7 +82,10 @@ function drawTable(root, jobs) {
 function cell(value, best) {
   const node = document.createElement("td");
   node.className = best ? "number best" : "number";
-  text(node, value);
+  const shown = document.createElement("span");
+  shown.className = "clamp";
+  text(shown, value);
+  node.append(shown);
   if (best) attribute(node, "title", "The lowest");
   return node;
 }

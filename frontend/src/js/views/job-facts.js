@@ -3,7 +3,7 @@
 import { wireCopy } from "../copying.js";
 import { JOB } from "../documents.js";
 import { attribute, clone, fill, icon, part, text } from "../dom.js";
-import { count, duration, exact, localTime, money, utcTime } from "../format.js";
+import { count, duration, exact, localTime, money, ranFor, utcTime } from "../format.js";
 import { timeline } from "../timeline.js";
 
 const COSTS = { training_compute: "Training", release_overrun: "GPU time after the cancel" };
@@ -36,12 +36,11 @@ export function drawInfo(root, job) {
     ["Tokens", count(job.dataset.totalTokens)],
     ["Preset", job.presetId],
   ]);
-  const ran = job.startedAt && job.completedAt && (Date.parse(job.completedAt) - Date.parse(job.startedAt)) / 1000;
   facts(part(root, "time-facts"), [
     ["Created", job.createdAt, { time: true }],
     ["Started", job.startedAt, { time: true }],
     ["Ended", job.completedAt, { time: true }],
-    ["Ran for", duration(ran || null)],
+    ["Ran for", duration(ranFor(job))],
     ["Last contact", job.lastContactAt, { time: true }],
   ]);
   drawTimeline(part(root, "timeline"), timeline(job));

@@ -1,8 +1,9 @@
 // The upper part of the job page: status, callouts, progress, the four figures, the GPU bar.
 
 import { attribute, fill, icon, meter, part, text } from "../dom.js";
-import { ago, bytes, count, duration, gpus, localClock, localTime, loss, money, percent } from "../format.js";
+import { ago, bytes, count, duration, gpus, localClock, localTime, loss, money, percent, ranFor } from "../format.js";
 import { againstEstimate, outlook } from "../outlook.js";
+import { lowest } from "../series.js";
 import { badge } from "../status.js";
 import { setTitle } from "../title.js";
 import { waitsFor } from "../waits.js";
@@ -10,7 +11,7 @@ import { isActive } from "../words.js";
 
 export function drawHead(root, job, points) {
   setTitle(`${isActive(job) ? `${percent(job.progress)} · ` : ""}${job.dataset.name}`);
-  fill(root, { title: job.dataset.name, stage: waitsFor(job, points) });
+  fill(root, { title: job.dataset.name, stage: waitsFor(job, points), origin: origin(job) });
   badge(part(root, "status"), job.status);
   part(root, "stale").hidden = !(job.stale && isActive(job));
   const silence = job.lastContactAt ? ` for ${duration((Date.now() - Date.parse(job.lastContactAt)) / 1000)}` : "";
@@ -25,6 +26,10 @@ export function drawHead(root, job, points) {
   drawProgress(root, job, points);
   drawFigures(root, job, points);
   drawGpu(root, job, points);
+}
+
+function origin({ id, presetId, hyperparameters, createdAt }) {
+  return [hyperparameters.baseModel, presetId, id.slice(0, 8), `created ${ago(createdAt)}`].filter(Boolean).join(" · ");
 }
 
 function warning({ status, costs }) {
@@ -76,8 +81,8 @@ function drawProgress(root, job, points) {
     step: `Step ${count(currentStep)} / ${count(totalSteps)}`,
   });
   const ahead = outlook(job, points);
-  const took = startedAt && completedAt ? (Date.parse(completedAt) - Date.parse(startedAt)) / 1000 : null;
-  text(part(root, "eta"), ahead ? `${duration(ahead.seconds)} left` : took !== null ? `Ran for ${duration(took)}` : "");
+  const ran = startedAt && `${completedAt ? "Ran" : "Running"} for ${duration(ranFor(job))}`;
+  text(part(root, "eta"), [ran, ahead && `${duration(ahead.seconds)} left`].filter(Boolean).join(" · "));
   const pace = ahead && `Done about ${localClock(new Date(ahead.at).toISOString(), "short")}, at the pace of the last ${ahead.points} points`;
   text(part(root, "basis"), pace ?? "");
 }
@@ -86,11 +91,13 @@ function drawFigures(root, job, points) {
   drawCost(root, job, outlook(job, points));
   const trained = newestWith("trainingLoss", job, points);
   const validated = newestWith("validationLoss", job, points);
+  const best = lowest(points, "validationLoss");
   fill(root, {
     "training-loss": loss(trained?.trainingLoss),
     "training-note": atStep(trained),
     "validation-loss": loss(validated?.validationLoss),
     "validation-note": atStep(validated),
+    lowest: best && best !== validated ? `lowest ${loss(best.validationLoss)} ${atStep(best)}` : "",
     throughput: count(newestWith("throughput", job, points)?.throughput),
   });
 }

@@ -1,7 +1,7 @@
 // The rows of the list. A row stays the same element while its job is listed: no flicker, no lost focus.
 
 import { attribute, clone, fill, meter, part } from "../dom.js";
-import { ago, gpus, localTime, money, percent, utcTime } from "../format.js";
+import { ago, gpus, localTime, loss, money, percent, utcTime } from "../format.js";
 import { picks } from "../picks.js";
 import { badge } from "../status.js";
 import { isActive } from "../words.js";
@@ -37,6 +37,7 @@ function drawRow(row, job) {
     preset: [job.presetId, job.id.slice(0, 8)].filter(Boolean).join(" · "),
     stage: remark(job),
     progress: percent(job.progress),
+    loss: job.currentMetrics?.trainingLoss == null ? "" : `loss ${loss(job.currentMetrics.trainingLoss)}`,
     gpus: gpus(job.gpuConfig),
     cost: money(final ?? current),
     estimate: isActive(job) ? `Est. ${money(estimatedTotal)}` : "",
