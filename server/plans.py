@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Protocol, cast
@@ -369,10 +370,17 @@ def _all_yes_or_no(kinds: set[type], _: Sequence[Any]) -> bool:
     return kinds <= {bool}
 
 
+def _all_utc(kinds: set[type], values: Sequence[Any]) -> bool:
+    return kinds <= {datetime} and all(
+        at.tzinfo is UTC for at in values
+    )  # encoded as `scalars.instant` writes them
+
+
 _PASSES: dict[str, Callable[[set[type], Sequence[Any]], bool]] = {
     GraphQLFloat.name: _all_finite,
     GraphQLInt.name: _all_32_bit,
     GraphQLString.name: _all_text,
     GraphQLID.name: _all_text,
     GraphQLBoolean.name: _all_yes_or_no,
+    "DateTime": _all_utc,
 }

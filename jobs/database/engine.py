@@ -56,6 +56,10 @@ class Database:
         # SQLite has one writer at a time; waiting here is cheaper than in its busy loop.
         self._writer = asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
         self.kept_clock = KeptClock(self.file) if self.file else None
+        if self.dialect == "postgresql":
+            self._reading, self._writing = engine.execution_options(**_ONE_INSTANT), engine
+        else:
+            self._reading, self._writing = engine, engine.execution_options(immediate=True)
         self._shared = asyncio.Semaphore(max(1, cast("QueuePool", engine.pool).size() - 1))
 
     @classmethod
@@ -125,16 +129,14 @@ class Database:
     @contextlib.asynccontextmanager
     async def _transaction(self, user_id: str | None, *, write: bool) -> AsyncIterator[Transaction]:
         with errors_told_apart():
-            async with self.engine.connect() as connection:
-                if self.dialect == "sqlite":
-                    await connection.execution_options(immediate=write)
-                elif not write:
-                    await connection.execution_options(**_ONE_INSTANT)
-                async with connection.begin():
-                    if user_id is not None and self.dialect == "postgresql":
-                        claims = msgspec.json.encode({"sub": user_id}).decode()
-                        await connection.exec_driver_sql(_SET_CLAIMS, (claims,))
-                    yield connection
+            async with (
+                (self._writing if write else self._reading).connect() as connection,
+                connection.begin(),
+            ):
+                if user_id is not None and self.dialect == "postgresql":
+                    claims = msgspec.json.encode({"sub": user_id}).decode()
+                    await connection.exec_driver_sql(_SET_CLAIMS, (claims,))
+                yield connection
 
 
 @contextlib.contextmanager

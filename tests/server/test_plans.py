@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 import strawberry
 from graphql import (
@@ -57,7 +58,7 @@ async def planned(
 def told(result: ExecutionResult) -> tuple[object, object]:
     """All that a client can see of it; errors come in whatever order their fields end."""
     errors = [(str(error.path), error.message, str(error.locations)) for error in result.errors or ()]
-    return result.data, sorted(errors)
+    return msgspec.json.encode(result.data), sorted(errors)
 
 
 # Documents of every shape about a job of ours.
