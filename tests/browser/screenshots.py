@@ -1,4 +1,4 @@
-"""Pictures of every page and state, in light, in dark and on a phone: `scripts/screenshots` runs this."""
+"""Pictures of every page and state, in light, in dark and on a phone, and README's: `scripts/screenshots` runs this."""
 
 import asyncio
 import os
@@ -18,6 +18,20 @@ WAYS: dict[str, dict[str, object]] = {
     "light": {"viewport": {"width": 1280, "height": 860}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 860}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "device_scale_factor": 2},
+}
+OF_README: dict[str, tuple[dict[str, object], str]] = {
+    "job": (
+        {"viewport": {"width": 1200, "height": 1100}, "color_scheme": "light"},
+        f"/training/jobs/{job_id('running')}?smooth=0.8&cap=1",
+    ),
+    "compare": (
+        {"viewport": {"width": 1200, "height": 1030}, "color_scheme": "dark"},
+        f"/training/jobs/compare?ids={job_id('gentle')},{job_id('bold')},{job_id('running')}&smooth=0.8&cap=1",
+    ),
+    "phone": (
+        {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "device_scale_factor": 1.5},
+        "/training/jobs?status=RUNNING",
+    ),
 }
 STATES = (
     "running",
@@ -55,9 +69,26 @@ async def take(folder: Path) -> int:
                 browser = await playwright.chromium.launch(
                     executable_path=program, args=["--disable-gpu", "--disable-dev-shm-usage"]
                 )
-                return sum(
+                for picture, (profile, address) in OF_README.items():
+                    await _of_readme(browser, stack, folder / "readme" / f"{picture}.png", profile, address)
+                return len(OF_README) + sum(
                     [await _way(browser, stack, folder / way, profile) for way, profile in WAYS.items()]
                 )
+
+
+async def _of_readme(
+    browser: Browser, stack: Stack, file: Path, profile: dict[str, object], address: str
+) -> None:
+    context = await browser.new_context(**profile, reduced_motion="reduce")  # type: ignore[arg-type]
+    page = await context.new_page()
+    await page.goto(stack.sign_in)
+    await page.locator(".job-name a").first.wait_for()
+    await page.goto(f"{stack.url}{address}")
+    await page.locator("canvas, .job-name a").first.wait_for()
+    await page.wait_for_load_state("networkidle")
+    await page.wait_for_timeout(250)
+    await page.screenshot(path=file)
+    await context.close()
 
 
 async def _way(browser: Browser, stack: Stack, folder: Path, profile: dict[str, object]) -> int:

@@ -197,6 +197,10 @@ async def test_picked_jobs_are_compared(furnished: Stack, visit: Visit) -> None:
     await expect(page.locator("[data-chart=trainingLoss] canvas")).to_be_visible()
     await page.get_by_label("Over time").check()
     await expect(page).to_have_url(re.compile("over=time"))
+    await page.goto(f"{page.url}&zoom=60-600")
+    await expect(page.get_by_role("button", name="Show all")).to_be_visible()
+    await page.get_by_role("button", name="Show all").click()
+    await expect(page).not_to_have_url(re.compile("zoom"))
     await expect(page.get_by_role("img", name=re.compile("Cost against validation loss"))).to_be_visible()
 
 

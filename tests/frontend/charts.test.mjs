@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { csv, fileName } from "../../frontend/src/js/charts/export.js";
 import { readZoom } from "../../frontend/src/js/charts/look.js";
-import { brokenSteps, heights, logTicks, nearest, positive, smooth, withGaps, within, withoutOutliers } from "../../frontend/src/js/charts/shape.js";
+import { brokenSteps, evened, heights, logTicks, nearest, positive, smooth, withGaps, within, withoutOutliers } from "../../frontend/src/js/charts/shape.js";
 
 const steps = (...numbers) => numbers.map((step) => ({ step, trainingLoss: 1 }));
 const range = (from, to, by = 1) => Array.from({ length: Math.floor((to - from) / by) + 1 }, (_, i) => from + i * by);
@@ -34,6 +34,9 @@ test("one spike among many values is an outlier; a few values have none", () => 
   assert.equal(withoutOutliers([1, 2, 900]), null);
   assert.deepEqual(within([1, 900, null], [0, 5]), [1, undefined, null]);
   assert.deepEqual(within([1, 900], null), [1, 900]);
+  const spiked = [...range(1, 50), 5_000, ...range(51, 50)];
+  assert.ok(Math.max(...evened(spiked, { smoothing: 0.5, cap: true }).filter((value) => value !== undefined)) < 100);
+  assert.ok(Math.max(...evened(spiked, { smoothing: 0.5, cap: false })) > 1_000);
 });
 
 test("a logarithmic axis passes over what has no logarithm", () => {

@@ -6,7 +6,7 @@ import { columns, hasAny, mergePoints, newest } from "../series.js";
 import { onThemeChange } from "../theme.js";
 import { readLook, readZoom, writeLook } from "./look.js";
 import { mountChart } from "./plot.js";
-import { brokenSteps, nearest, positive, smooth, withGaps, within, withoutOutliers } from "./shape.js";
+import { brokenSteps, evened, nearest, positive, withGaps } from "./shape.js";
 import { CHARTS } from "./specs.js";
 
 /** Puts the charts into `board`; gives back `draw(points)`. `sharper([from, to])` gets more points of a stretch, or none. */
@@ -102,11 +102,6 @@ function drawChart(chart, rows, { look, zoom }) {
   const smoothed = shown.map((values, k) => (spec.series[k].smooth ? evened(values, look) : values));
   const marked = { gaps: rows.filter(({ gap }) => gap), broken: brokenSteps(rows, names) };
   chart.draw([steps, ...shown, ...smoothed], { look, zoom, words: summary(spec, rows), marked });
-}
-
-/** An outlier that is not to be seen is not to be felt either. */
-function evened(values, { smoothing, cap }) {
-  return smooth(cap ? within(values, withoutOutliers(values)) : values, smoothing);
 }
 
 function drawTools(board, look, zoom) {

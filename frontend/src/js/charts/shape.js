@@ -62,6 +62,11 @@ export function withoutOutliers(values) {
   return [sorted[cut], sorted[sorted.length - 1 - cut]];
 }
 
+/** `values` smoothed; an outlier that is not to be seen is not to be felt either. */
+export function evened(values, { smoothing, cap }) {
+  return smooth(cap ? within(values, withoutOutliers(values)) : values, smoothing);
+}
+
 /** A logarithm has no place for zero and less: such values are passed over. */
 export function positive(values) {
   return values.map((value) => (value !== null && value !== undefined && value <= 0 ? undefined : value));

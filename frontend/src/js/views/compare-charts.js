@@ -1,8 +1,8 @@
 // The curves of several jobs over one another, with one cursor; over steps, or over the time since each began.
 
 import { mountChart } from "../charts/plot.js";
-import { readLook, writeLook } from "../charts/look.js";
-import { positive, smooth } from "../charts/shape.js";
+import { readLook, readZoom, writeLook } from "../charts/look.js";
+import { evened, positive } from "../charts/shape.js";
 import { LETTERS, overlaid, valueUpTo } from "../compared.js";
 import { attribute, part, text } from "../dom.js";
 import { duration, figure, loss } from "../format.js";
@@ -23,7 +23,7 @@ export function mountOverlay(root, jobsCount, signal) {
   let look = { ...readLook(), byTime: new URL(location.href).searchParams.get("over") === "time" };
   let jobs = [];
   let columns = [];
-  let zoom = null;
+  let zoom = readZoom();
   const series = ({ smooth: may, dots }) => LETTERS.slice(0, jobsCount).map((label, i) => ({ name: label, label, token: `--chart-${i + 1}`, smooth: may, dots }));
   const x = ({ byTime }) => (byTime ? { incrs: SECONDS, values: (_plot, ticks) => ticks.map((tick) => duration(tick)) } : {});
   const charts = CHARTS.map((spec) => mountChart({ ...spec, series: series(spec) }, { onCursor: moved, onZoom: ranged, x }));
@@ -39,20 +39,26 @@ export function mountOverlay(root, jobsCount, signal) {
   }
 
   function ranged(scale) {
-    zoom = scale;
+    zoom = scale && [Math.floor(scale[0]), Math.ceil(scale[1])];
+    kept();
     redraw();
   }
 
   function changed(change) {
     if ("byTime" in change) zoom = null;
     look = { ...look, ...change };
-    const { byTime, ...kept } = look;
+    kept();
+    redraw();
+  }
+
+  /** The address says what is seen. */
+  function kept() {
+    const { byTime, ...charted } = look;
     const url = new URL(location.href);
     if (byTime) url.searchParams.set("over", "time");
     else url.searchParams.delete("over");
     history.replaceState(history.state, "", url);
-    writeLook(kept, null);
-    redraw();
+    writeLook(charted, zoom);
   }
 
   function redraw() {
@@ -63,7 +69,7 @@ export function mountOverlay(root, jobsCount, signal) {
       chart.node.hidden = !raw.some((column) => column.some((value) => value !== undefined));
       if (chart.node.hidden) return;
       const shown = look.log && chart.spec.log ? raw.map(positive) : raw;
-      const smoothed = chart.spec.smooth ? shown.map((column) => smooth(column, look.smoothing)) : shown;
+      const smoothed = chart.spec.smooth ? shown.map((column) => evened(column, look)) : shown;
       const words = `${chart.spec.title}. ${raw.map((column, i) => `${LETTERS[i]}, newest ${chart.spec.show(valueUpTo(column, null))}`).join(". ")}.`;
       chart.draw([columns[0], ...shown, ...smoothed], { look, zoom, words });
     });
