@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterable
 from random import getrandbits
 from typing import Any
 
@@ -15,15 +16,16 @@ from server.health import Meters
 from server.replies import AWAY, RETRY_SOON, refusal
 
 #: On every answer that does not say otherwise. An answer that is no page may do nothing in a browser.
-HEADERS = {
-    b"content-security-policy": b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    b"permissions-policy": b"camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    b"referrer-policy": b"no-referrer",
-    b"cross-origin-opener-policy": b"same-origin",
-    b"x-content-type-options": b"nosniff",
-    b"cache-control": b"no-store",
-}
-_FIELDS = tuple(HEADERS.items())
+_FIELDS = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
+_OF_PAGES = (
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
 SLOW = 1.0  #: seconds; a request that takes longer is logged
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _KEY = "lora_pipeline.request_id"
@@ -95,9 +97,12 @@ def _request_id(scope: Scope) -> str:
     return f"{getrandbits(48):012x}"
 
 
-def _completed(status: int, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
-    own = (b"x-request-id", request_id.encode())
+def _completed(
+    status: int, headers: Iterable[tuple[bytes, bytes]], request_id: str
+) -> list[tuple[bytes, bytes]]:
     if status == 304:  # who gets it goes on with the headers that it has
-        return [*headers, own]
-    said = [name for name, _ in headers]  # Starlette writes them in small letters
-    return [*headers, *(field for field in _FIELDS if field[0] not in said), own]
+        return list(headers)
+    said = dict(headers)  # Starlette writes names in small letters
+    fields = _FIELDS + _OF_PAGES if said.get(b"content-type", b"").startswith(b"text/html") else _FIELDS
+    own = (b"x-request-id", request_id.encode())
+    return [*headers, *(field for field in fields if field[0] not in said), own]
