@@ -41,17 +41,18 @@ export const JOB = /* GraphQL */ `
   }
 `;
 
+/** What may have changed since `JOB`: asked every five seconds, so nothing else. */
 export const JOB_UPDATE = /* GraphQL */ `
   query JobUpdate($id: ID!, $afterStep: Int, $last: Int!) {
     job(id: $id) {
-      id status stage progress currentEpoch totalEpochs currentStep totalSteps
+      status stage progress currentEpoch currentStep totalSteps
       externalJobId errorMessage release releasingSince stale lastContactAt contactLostSince
       submittedAt startedAt completedAt releasedAt
       currentMetrics { trainingLoss validationLoss learningRate throughput gpuUtilization }
       metrics(last: $last, afterStep: $afterStep) {
         timestamp epoch step trainingLoss validationLoss learningRate gradientNorm throughput gpuUtilization nonFinite
       }
-      costs { estimatedTotal current final }
+      costs { current final }
     }
   }
 `;
