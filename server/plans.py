@@ -316,22 +316,29 @@ class _Compiler:
     ) -> dict[str, list[FieldNode]]:
         """What is asked of an object of that type, by the names in the answer."""
         fields: dict[str, list[FieldNode]] = {}
-        for selection in self._flat(type_, selections):
+        for selection in self._flat(type_, selections, set()):
             name = selection.alias or selection.name
             fields.setdefault(name.value, []).append(selection)
         return fields
 
-    def _flat(self, type_: GraphQLObjectType, selections: Iterable[SelectionSetNode]) -> Iterator[FieldNode]:
+    def _flat(
+        self, type_: GraphQLObjectType, selections: Iterable[SelectionSetNode], spread: set[str]
+    ) -> Iterator[FieldNode]:
+        """All fields, each fragment's once: fragments that spread others twice would double with every level."""
         for node in (node for selection in selections for node in selection.selections):
             if node.directives:
                 raise Unusual
             if isinstance(node, FieldNode):
                 yield node
                 continue
+            if isinstance(node, FragmentSpreadNode):
+                if node.name.value in spread:
+                    continue
+                spread.add(node.name.value)
             fragment = node if isinstance(node, InlineFragmentNode) else self._fragment(node)
             on = fragment.type_condition
             if on is None or on.name.value in {type_.name, *(one.name for one in type_.interfaces)}:
-                yield from self._flat(type_, [fragment.selection_set])
+                yield from self._flat(type_, [fragment.selection_set], spread)
 
     def _fragment(self, node: SelectionNode) -> FragmentDefinitionNode:
         if not isinstance(node, FragmentSpreadNode) or self._fragments[node.name.value].directives:

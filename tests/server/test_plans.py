@@ -300,3 +300,15 @@ async def answered_alike(document: str, values: list[Any]) -> None:
 def camel(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(word.title() for word in others)
+
+
+async def test_fragments_that_spread_fragments_twice_do_not_multiply(house: House, context: Context) -> None:
+    levels = 60
+    fragments = [f"fragment F{level} on Job {{ ...F{level + 1} ...F{level + 1} }}" for level in range(levels)]
+    document = f"query ($id: ID!) {{ job(id: $id) {{ ...F0 }} }} {' '.join(fragments)} fragment F{levels} on Job {{ id }}"
+    asking = house.context("ada")
+    job_id = str(context.shown[0].id)
+    answer = await planned(schema._schema, document, asking, id=job_id)
+    await asking.close()
+    assert answer is not None
+    assert answer.data == {"job": {"id": job_id}}
