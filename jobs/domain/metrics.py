@@ -51,7 +51,8 @@ class Point(NamedTuple):
 def merge(one: Point, other: Point) -> Point:
     """Two reports of one step: a value beats null; of two values the later trainer's clock wins, else the callback's.
 
-    Where none of this tells them apart, `other` is taken to have come later.
+    Where none of this tells them apart, `other` is taken to have come later. What is merged keeps one clock for all its
+    figures, so of three reports with gaps, in an odd order, an older figure may stay: more would be a clock a figure.
     """
     older, newer = sorted((one, other), key=_rank)
     values = {
