@@ -80,6 +80,7 @@ async def test_a_running_job_is_cancelled_and_its_gpus_come_back(
     await dialog.get_by_role("button", name="Cancel job").click()
 
     await expect(status).to_have_text("Cancelled")
+    await expect(page.get_by_role("heading", level=1)).to_be_focused()
     await expect(page.get_by_role("region", name="GPU release")).to_contain_text(
         "GPUs released", timeout=120_000
     )

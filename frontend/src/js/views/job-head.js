@@ -16,9 +16,8 @@ export function drawHead(root, job, points) {
   part(root, "stale").hidden = !(job.stale && isActive(job));
   const silence = job.lastContactAt ? ` for ${duration((Date.now() - Date.parse(job.lastContactAt)) / 1000)}` : "";
   text(part(root, "stale-text"), `No contact with the cluster${silence}`);
-  part(root, "cancel").hidden = !isActive(job);
   text(part(root, "confirm-text"), warning(job));
-  if (!isActive(job) && part(root, "confirm").open) part(root, "confirm").close();
+  drawCancel(root, isActive(job));
 
   drawError(root, job);
   drawRelease(root, job);
@@ -26,6 +25,14 @@ export function drawHead(root, job, points) {
   drawProgress(root, job, points);
   drawFigures(root, job, points);
   drawGpu(root, job, points);
+}
+
+/** What can no longer be cancelled takes the question, and the focus that stood there, along. */
+function drawCancel(root, isOpen) {
+  const button = part(root, "cancel");
+  if (!isOpen && part(root, "confirm").open) part(root, "confirm").close();
+  if (!isOpen && document.activeElement === button) root.querySelector("h1").focus({ preventScroll: true });
+  button.hidden = !isOpen;
 }
 
 function origin({ id, presetId, hyperparameters, createdAt }) {
