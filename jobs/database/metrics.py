@@ -5,25 +5,60 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Insert, Integer, Row, and_, bindparam, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
+from jobs.database import rollups
 from jobs.database.engine import Transaction
-from jobs.database.reading import Question
+from jobs.database.parameters import as_json, as_table
+from jobs.database.reading import Question, among
 from jobs.database.tables import metrics_points
-from jobs.domain.metrics import SERIES, Point, thin
+from jobs.domain.metrics import SERIES, Point
+from jobs.domain.thinning import LAST_STEP, NARROWEST, fitting, grain_of, likely_width
 
 _row = metrics_points.c
 _COLUMNS = tuple(_row[name] for name in Point._fields)
+_OF_JOB = _row.job_id == bindparam("job_id")
+_IN_RANGE = (_OF_JOB, _row.step >= bindparam("low"), _row.step <= bindparam("high"))
 _NEWEST = Question(
     lambda _: (
         select(*_COLUMNS)
-        .where(_row.job_id == bindparam("job_id"), _row.step > bindparam("after_step"))
+        .where(_OF_JOB, _row.step > bindparam("after_step"))
         .order_by(_row.step.desc())
         .limit(bindparam("last", type_=Integer()))
     ),
     Point._make,
 )
+_RANGE = Question(lambda _: select(*_COLUMNS).where(*_IN_RANGE).order_by(_row.step), Point._make)
+_CHOSEN = Question(
+    lambda dialect: select(*_COLUMNS).where(_OF_JOB, among(_row.step, "steps", dialect)).order_by(_row.step),
+    Point._make,
+)
+_STEPS = select(_row.step).where(*_IN_RANGE).order_by(_row.step)
+_MOST = bindparam("most", type_=Integer())
+_BOUNDS = Question(  # the first step, the last, and the first that is one too many
+    lambda _: select(
+        select(func.min(_row.step)).where(*_IN_RANGE).scalar_subquery(),
+        select(func.max(_row.step)).where(*_IN_RANGE).scalar_subquery(),
+        _STEPS.offset(_MOST).limit(literal_column("1")).scalar_subquery(),
+    ),
+    tuple,
+)
+_NOT_FINITE = Question(lambda _: _STEPS.where(_row.non_finite).limit(_MOST), lambda row: int(row[0]))
 
 
 async def upsert(tx: Transaction, job_id: UUID, points: Sequence[Point]) -> None:
@@ -32,7 +67,10 @@ async def upsert(tx: Transaction, job_id: UUID, points: Sequence[Point]) -> None
 
 
 async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point]]]) -> None:
-    """As `upsert`, for the points of many jobs: one statement, and one more for what names a step again."""
+    """As `upsert`, for the points of many jobs: one statement, and one more for what names a step again.
+
+    A few more make roll-ups, where a stretch of a history is complete or has changed.
+    """
     rounds: list[dict[tuple[UUID, int], Point]] = []
     for job_id, points in told:
         for point in points:
@@ -47,10 +85,12 @@ async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point
         }
         values["job_id"] = [job_id for job_id, _ in steps]
         if tx.dialect.name == "postgresql":
-            await tx.execute(_upsert_columns(), values)
+            stored = [rollups.Stored(*row) for row in await tx.execute(_upsert_columns(), values)]
         else:
+            stored = await _newest_before(tx, steps)
             rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
             await tx.execute(_upsert_rows(), rows)
+        await rollups.follow(tx, stored)
 
 
 async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> list[Point]:
@@ -64,36 +104,83 @@ async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | 
 async def thinned(
     tx: Transaction, job_id: UUID, *, most: int, first: int | None = None, final: int | None = None
 ) -> list[Point]:
-    """The history, from step `first` to step `final`, in at most `most` points, ascending, every spike kept."""
-    query = select(*_COLUMNS).where(_row.job_id == job_id)
-    if first is not None:
-        query = query.where(_row.step >= first)
-    if final is not None:
-        query = query.where(_row.step <= final)
-    rows = await tx.execute(query.order_by(_row.step))
-    return thin([_point(row) for row in rows], most)
+    """The history, from step `first` to step `final`, as `domain.thinning.thin` thins it to at most `most` points."""
+    low, high = max(0, first or 0), LAST_STEP if final is None else final
+    asked: dict[str, Any] = {"job_id": job_id, "low": low, "high": high}
+    [(begin, end, one_too_many)] = await _BOUNDS.all(tx, **asked, most=most)
+    if one_too_many is None:
+        return await _RANGE.all(tx, **asked)
+    if most < 2:
+        return (await _CHOSEN.all(tx, job_id=job_id, steps=[end]))[:most]
+    grain = grain_of(likely_width((begin, end), most))
+    while True:  # at most twice: what a curve lacks makes its buckets narrower
+        spans = await rollups.read_spans(tx, job_id, low, min(high, end), grain=grain)
+        is_whole = not any(span.marks[-1] for span in spans)
+        broken = [] if is_whole else await _NOT_FINITE.all(tx, **asked, most=most // 2 + 1)
+        buckets = fitting(spans, (begin, end), broken=broken, most=most)
+        if buckets.width % grain == 0:
+            return await _CHOSEN.all(tx, job_id=job_id, steps=buckets.steps(spans))
+        grain = grain_of(buckets.width)
+
+
+async def _newest_before(tx: Transaction, told: Iterable[tuple[UUID, int]]) -> list[rollups.Stored]:
+    """For SQLite: the newest step of each job, and what is about to be stored."""
+    steps: dict[UUID, list[int]] = {}
+    for job_id, step in told:
+        steps.setdefault(job_id, []).append(step)
+    job = as_table(tx.dialect.name, "jobs", {"job_id": _row.job_id.type}, name="job")
+    newest = select(func.max(_row.step)).where(_row.job_id == job.c.job_id).scalar_subquery()
+    found = await tx.execute(
+        select(job.c.job_id, newest), {"jobs": as_json([{"job_id": job_id} for job_id in steps])}
+    )
+    return [rollups.Stored(job_id, before, sorted(steps[job_id])) for job_id, before in found]
 
 
 @cache
 def _upsert_rows() -> Insert:
     """For SQLite, whose driver repeats a statement fast."""
-    return _merging(sqlite.insert(metrics_points))
+    merging: Insert = _merging(sqlite.insert(metrics_points))
+    return merging
 
 
 @cache
-def _upsert_columns() -> Insert:
-    """Each column travels as one array: what a row costs is then next to nothing."""
+def _upsert_columns() -> Select[Any]:
+    """For Postgres: each column travels as one array, and what a row costs is then next to nothing.
+
+    Gives back what `rollups.follow` wants to be told, of the jobs that may have roll-ups due: job, newest step before, and
+    the steps whose points are new or have changed.
+    """
     columns = [_row.job_id, *_COLUMNS]
     arrays = [bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in columns]
     told = (
         func.unnest(*arrays).table_valued(*(column.name for column in columns), name="told").render_derived()
     )
     insert = postgresql.insert(metrics_points)
-    return _merging(insert.from_select([column.name for column in columns], select(told)))
+    merging = _merging(insert.from_select([column.name for column in columns], select(told)))
+    stored = merging.returning(_row.job_id, _row.step).cte("stored")
+    steps = postgresql.aggregate_order_by(stored.c.step, stored.c.step)
+    job = (
+        select(
+            stored.c.job_id,
+            func.array_agg(steps, type_=postgresql.ARRAY(Integer)).label("steps"),
+            func.min(stored.c.step).label("low"),
+            func.max(stored.c.step).label("high"),
+        )
+        .group_by(stored.c.job_id)
+        .subquery("job")
+    )
+    # One statement sees one state: this is the newest step without what it stores itself.
+    before = select(func.max(_row.step).label("newest")).where(_row.job_id == job.c.job_id).lateral("before")
+    low, high = func.least(job.c.low, before.c.newest), func.greatest(job.c.high, before.c.newest)
+    return (
+        select(job.c.job_id, before.c.newest, job.c.steps)
+        .select_from(job.join(before, true()))
+        .where(low / NARROWEST != high / NARROWEST)
+    )
 
 
-def _merging(insert: Any) -> Insert:
-    """An insert whose points are merged with what is there."""
+def _merging(insert: Any) -> Any:
+    """An insert whose points are merged with what is there; what would stay the same is left alone."""
     new = insert.excluded
     newer = _is_newer(new)
     merged = {name: _preferred(newer, new[name], _row[name]) for name in SERIES}
@@ -101,11 +188,12 @@ def _merging(insert: Any) -> Insert:
         name: case((newer, new[name]), else_=_row[name])
         for name in ("epoch", "timestamp", "reported_at", "from_callback")
     }
-    merging: Insert = insert.on_conflict_do_update(
+    values = {**merged, **ranked, "non_finite": or_(new.non_finite, _row.non_finite)}
+    return insert.on_conflict_do_update(
         index_elements=["job_id", "step"],
-        set_={**merged, **ranked, "non_finite": or_(new.non_finite, _row.non_finite)},
+        set_=values,
+        where=tuple_(*values.values()).is_distinct_from(tuple_(*(_row[name] for name in values))),
     )
-    return merging
 
 
 def _is_newer(new: Any) -> ColumnElement[bool]:
@@ -131,7 +219,3 @@ def _rank(report: Any) -> ColumnElement[int]:
 
 def _preferred(newer: ColumnElement[bool], new: Any, old: Any) -> ColumnElement[Any]:
     return case((newer, func.coalesce(new, old)), else_=func.coalesce(old, new))
-
-
-def _point(row: Row[Any]) -> Point:
-    return Point._make(row)

@@ -11,10 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ProgrammingError
 
-from jobs.database import security
+from jobs.database import rollups, security
 from jobs.database.engine import Database, SchemaMismatch, sqlite_file
 
 _ADVISORY_LOCK = 0x10AA  #: one number for all who migrate this database
+_ROLLUPS = "0004"  #: the version that brought them
 _FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -29,7 +30,10 @@ async def migrate(url: str) -> list[str]:
     database = Database.open(url, pool_size=1)
     try:
         async with database.begin() as tx:
-            return await tx.run_sync(_migrate)
+            before, lines = await tx.run_sync(_migrate)
+            if before is not None and before < _ROLLUPS:
+                lines.append(f"rolled up the histories of {await rollups.roll_up_all(tx)} jobs")
+            return lines
     finally:
         await database.close()
 
@@ -67,7 +71,7 @@ async def check_schema(database: Database) -> None:
         )
 
 
-def _migrate(connection: Connection) -> list[str]:
+def _migrate(connection: Connection) -> tuple[str | None, list[str]]:
     postgres = connection.dialect.name == "postgresql"
     if postgres:  # SQLite has taken its one write lock already
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
@@ -83,7 +87,7 @@ def _migrate(connection: Connection) -> list[str]:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     lines = [f"schema version {newest}" + ("" if before == newest else f" (was {before or 'empty'})")]
-    return lines + (_secure(connection) if postgres else [])
+    return before, lines + (_secure(connection) if postgres else [])
 
 
 def _secure(connection: Connection) -> list[str]:

@@ -12,27 +12,12 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    FromClause,
-    Text,
-    Update,
-    bindparam,
-    case,
-    cast,
-    column,
-    func,
-    null,
-    select,
-    type_coerce,
-    update,
-)
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, ColumnElement, Update, case, func, null, update
 from sqlalchemy.types import TypeEngine
 
 from jobs.database import artifacts, costs, events, metrics, notifications
 from jobs.database.engine import Transaction
+from jobs.database.parameters import as_json, as_table
 from jobs.database.tables import training_jobs
 from jobs.database.types import AsJson, Id, Money, UtcDateTime, Word, encode_json
 from jobs.domain.job import Job
@@ -84,14 +69,14 @@ async def _save(
 ) -> set[UUID]:
     dialect = tx.dialect.name
     rows = [_encoded(dialect, seen, move.job, soon) for seen, move in moved]
-    saved = set(await tx.scalars(_statement(dialect, guard), {"rows": msgspec.json.encode(rows).decode()}))
+    saved = set(await tx.scalars(_statement(dialect, guard), {"rows": as_json(rows)}))
     await store_belongings(tx, [move for _, move in moved if move.job.id in saved])
     return saved
 
 
 @cache
 def _statement(dialect: str, guard: Guard) -> Update:
-    new = _rows(dialect).c
+    new = as_table(dialect, "rows", _columns(), name="new").c
     further = _row.progress > new.progress
     values: dict[str, ColumnElement[Any]] = {name: new[name] for name in _SAVED}
     values |= {name: case((further, _row[name]), else_=new[name]) for name in _TOLD}
@@ -117,21 +102,6 @@ def _columns() -> dict[str, TypeEngine[Any]]:
         "seen_revision": BigInteger(),
         "look_when_overtaken": _row.next_action_at.type,
     }
-
-
-def _rows(dialect: str) -> FromClause:
-    """The parameter as a table."""
-    parameter = bindparam("rows", type_=Text())
-    columns = _columns()
-    if dialect == "postgresql":
-        read = func.jsonb_to_recordset(cast(parameter, JSONB))
-        wanted = [column(name, type_) for name, type_ in columns.items()]
-        return read.table_valued(*wanted, name="new").render_derived(with_types=True)
-    each = func.json_each(parameter).table_valued("value")
-    extracted = {name: func.json_extract(each.c.value, f"$.{name}") for name in columns}
-    return select(
-        *(type_coerce(extracted[name], type_).label(name) for name, type_ in columns.items())
-    ).subquery("new")
 
 
 def _encoded(dialect: str, seen: Job, job: Job, soon: datetime | None) -> dict[str, Any]:

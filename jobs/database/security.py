@@ -19,8 +19,8 @@ _WITH_MY_DATASET = (
 )
 
 TABLES = (
-    *("datasets", "training_jobs", "metrics_points", "cost_records", "notifications", "model_artifacts"),
-    "job_events",
+    *("datasets", "training_jobs", "metrics_points", "metrics_spans", "cost_records", "notifications"),
+    *("model_artifacts", "job_events"),
 )
 
 #: What the API's role may do: privilege → columns, in each table; None means all columns.
@@ -47,10 +47,17 @@ GRANTS: dict[str, dict[str, str | None]] = {
             failures, stale, contact_lost_since, revision""",
     },
     "metrics_points": {"SELECT": None, "INSERT": None, "UPDATE": None},
+    "metrics_spans": {"SELECT": None, "INSERT": None, "UPDATE": None},
     "cost_records": {"SELECT": None, "INSERT": None},
     "notifications": {"SELECT": None, "INSERT": None, "UPDATE": "read_at"},
     "model_artifacts": {"SELECT": None},
     "job_events": {"SELECT": None},
+}
+
+_HISTORY = {  # a trainer's reports come through the API
+    "SELECT": (_OF_MY_JOB, None),
+    "INSERT": (None, _OF_MY_JOB),
+    "UPDATE": (_OF_MY_JOB, _OF_MY_JOB),
 }
 
 #: Row-level security for the API's role: table → command → (rows it may touch, rows it may leave).
@@ -64,11 +71,8 @@ POLICIES: dict[str, dict[str, tuple[str | None, str | None]]] = {
             f"{_MINE} AND (status = 'cancelled' OR status IN {_ACTIVE}) AND release <> 'confirmed'",
         ),
     },
-    "metrics_points": {
-        "SELECT": (_OF_MY_JOB, None),
-        "INSERT": (None, _OF_MY_JOB),
-        "UPDATE": (_OF_MY_JOB, _OF_MY_JOB),
-    },
+    "metrics_points": _HISTORY,
+    "metrics_spans": _HISTORY,
     "cost_records": {"SELECT": (_MINE, None), "INSERT": (None, f"{_MINE} AND {_OF_MY_JOB}")},
     "notifications": {
         "SELECT": (_MINE, None),

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from jobs.database.types import AsJson, Id, Money, UtcDateTime, Word
+from jobs.database.types import AsJson, Id, Money, PackedParts, UtcDateTime, Word
 from jobs.domain.dataset import DatasetStatus
 from jobs.domain.events import EventKind
 from jobs.domain.lifecycle import FINAL, JobStatus, Release
@@ -177,6 +177,24 @@ metrics_points = Table(
     Column("non_finite", Boolean, nullable=False, server_default=false()),
     *(_finite(series) for series in SERIES),
     CheckConstraint("step >= 0 AND epoch >= 0", name="counts_not_negative"),
+    Index(  # metrics.thinned keeps these
+        "ix_metrics_points_non_finite",
+        "job_id",
+        "step",
+        postgresql_where=text("non_finite"),
+        sqlite_where=text("non_finite"),
+    ),
+)
+
+metrics_spans = Table(  # roll-ups: see rollups.py
+    "metrics_spans",
+    metadata,
+    Column("job_id", Id, ForeignKey("training_jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("width", Integer, primary_key=True, autoincrement=False),  # so many steps, from `first_step` on
+    Column("first_step", Integer, primary_key=True, autoincrement=False),
+    Column("parts", PackedParts, nullable=False),
+    Column("points_dropped", Boolean, nullable=False, server_default=false()),
+    CheckConstraint("first_step >= 0 AND first_step % width = 0", name="in_line"),
 )
 
 cost_records = Table(

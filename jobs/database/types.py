@@ -1,5 +1,6 @@
 """Column types that mean the same in both databases, and read well in both for people with a SQL prompt."""
 
+import struct
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -7,9 +8,11 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import JSON, DateTime, Dialect, Numeric, String, Uuid
+from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, Numeric, String, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from jobs.domain.thinning import MARKS, Parts, Peaks
 
 T = TypeVar("T")
 W = TypeVar("W", bound=StrEnum)
@@ -138,3 +141,29 @@ class Word(TypeDecorator[W], Generic[W]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> W | None:
         """The word."""
         return None if value is None else self.vocabulary(value)
+
+
+class PackedParts(TypeDecorator[Parts]):
+    """The parts of a roll-up, 24 bytes for each mark of each: as JSON they took ten times as long to read."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Parts | None, dialect: Dialect) -> bytes | None:
+        """A part without points is one whose marks are all none."""
+        if value is None:
+            return None
+        return b"".join(_PEAKS.pack(*(peaks or _NO_PEAKS)) for marks in value for peaks in marks or _NO_MARKS)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Parts | None:
+        """The parts."""
+        if value is None:
+            return None
+        peaks = [None if each == _NO_PEAKS else Peaks._make(each) for each in _PEAKS.iter_unpack(value)]
+        parts = (tuple(peaks[at : at + MARKS]) for at in range(0, len(peaks), MARKS))
+        return tuple(marks if any(marks) else None for marks in parts)
+
+
+_PEAKS = struct.Struct("<didi")
+_NO_PEAKS = (0.0, -1, 0.0, -1)
+_NO_MARKS = (None,) * MARKS

@@ -1,4 +1,4 @@
-"""Points on a training curve, and how many of them a chart needs."""
+"""Points on a training curve, and what two reports of one step make together."""
 
 import math
 from collections.abc import Sequence
@@ -85,38 +85,6 @@ def once_per_step(points: Sequence[Point]) -> list[Point]:
         seen = steps.get(point.step)
         steps[point.step] = point if seen is None else merge(seen, point)
     return [steps[step] for step in sorted(steps)]
-
-
-def thin(points: Sequence[Point], most: int) -> list[Point]:
-    """At most `most` of `points` (ascending): the first, the last, and every bucket's extremes of every series and first
-    point that was no number.
-
-    Buckets are equal counts of points, so the same points give the same answer. What is drawn was measured: no averages.
-    Where `most` leaves no room for all series, the first ones count: losses before rates.
-    """
-    if len(points) <= most:
-        return list(points)
-    if most < 2:
-        return list(points[-1:])[:most]
-    inner = range(1, len(points) - 1)
-    telling = [name for name in SERIES if any(getattr(points[index], name) is not None for index in inner)]
-    broken = most > 2 and any(points[index].non_finite for index in inner)
-    telling = telling[: (most - 2 - broken) // 2]
-    wanted = 2 * len(telling) + broken
-    buckets = (most - 2) // wanted if wanted else 0
-    kept = {0, len(points) - 1}
-    for number in range(buckets):
-        bucket = inner[number * len(inner) // buckets : (number + 1) * len(inner) // buckets]
-        for name in telling:
-            kept.update(_extremes(points, bucket, name))
-        if broken:
-            kept.update([index for index in bucket if points[index].non_finite][:1])
-    return [points[index] for index in sorted(kept)]
-
-
-def _extremes(points: Sequence[Point], bucket: range, series: str) -> tuple[int, ...]:
-    measured = [(value, index) for index in bucket if (value := getattr(points[index], series)) is not None]
-    return (min(measured)[1], max(measured)[1]) if measured else ()
 
 
 def finite(value: object) -> float | None:

@@ -118,7 +118,7 @@ class Job(Node):
     @strawberry.field(
         description="The newest `last` points in ascending step order; with `afterStep`, only points beyond that step; "
         "with `maxPoints`, the whole history (or its part from `fromStep` to `toStep`) thinned to at most that many "
-        "points, every spike kept."
+        "points, every spike kept, and what was no number."
     )
     async def metrics(
         self,

@@ -21,6 +21,7 @@ from jobs.database.tables import (
     datasets,
     job_events,
     metrics_points,
+    metrics_spans,
     model_artifacts,
     notifications,
     training_jobs,
@@ -32,6 +33,7 @@ from jobs.domain.metrics import CurrentMetrics
 from jobs.domain.notices import NoticeType, Priority
 from jobs.domain.pricing import GpuConfig
 from jobs.domain.records import ChargeDetails
+from jobs.domain.thinning import Peaks
 from jobs.domain.training import Hyperparameters
 from tests.services import PostgresServer
 
@@ -164,6 +166,14 @@ ROWS: dict[Any, list[dict[str, Any]]] = {
     metrics_points: [
         {"job_id": uuid(11), "step": step, "epoch": 0, "timestamp": AT, "training_loss": step / 7}
         for step in range(POINTS)
+    ],
+    metrics_spans: [
+        {
+            "job_id": uuid(11),
+            "width": 512,
+            "first_step": 0,
+            "parts": (None, (Peaks(0.1 + 0.2, 7, 1e308, 9), *[None] * 6), *[None] * 6),
+        }
     ],
     cost_records: [
         {

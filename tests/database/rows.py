@@ -15,8 +15,8 @@ from jobs.domain.lifecycle import JobStatus
 from tests.domain.factories import DATASET_ID, NOON, a_job
 
 TABLES = (
-    *("datasets", "training_jobs", "metrics_points", "cost_records", "notifications", "model_artifacts"),
-    "job_events",
+    *("datasets", "training_jobs", "metrics_points", "metrics_spans", "cost_records", "notifications"),
+    *("model_artifacts", "job_events"),
 )
 
 

@@ -153,6 +153,7 @@ async def test_of_many_answers_those_are_saved_whose_claims_still_hold(database:
         "datasets": 1,
         "training_jobs": 6,
         "metrics_points": 6,
+        "metrics_spans": 0,
         "cost_records": 3,
         "notifications": 3,
         "model_artifacts": 3,

@@ -13,7 +13,8 @@ from sqlalchemy.exc import StatementError
 from jobs.database import Database, RowRefused, metrics
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
-from jobs.domain.metrics import SERIES, Point, once_per_step, thin
+from jobs.domain.metrics import SERIES, Point, once_per_step
+from jobs.domain.thinning import thin
 from tests.database.rows import new_job, put_one, sql
 from tests.domain.factories import a_point, after
 
@@ -43,7 +44,8 @@ async def deliver(database: Database, job: Job, *deliveries: Sequence[Point]) ->
 
 async def forget(database: Database) -> None:
     """No points any more."""
-    await sql(database, "DELETE FROM metrics_points")
+    for table in ("metrics_points", "metrics_spans"):
+        await sql(database, f"DELETE FROM {table}")
 
 
 async def test_of_two_reports_the_database_prefers_what_the_domain_prefers(

@@ -19,6 +19,11 @@ from tests.domain.factories import NOON, a_point, after
 from tests.services import PostgresServer
 
 OWNERS = ("ada", "grace")
+HISTORIES = (
+    "metrics_points",
+    "metrics_spans",
+    "job_events",
+)  #: whose rows are those of the job that they name
 DENIED = "permission denied|row-level security|may only cancel"
 
 
@@ -62,6 +67,7 @@ async def _fill(database: Database, job: Job) -> None:
         await metrics.upsert(tx, job.id, [a_point(1)])
         await costs.insert_records(tx, [(job, moves.cancel(job, after(100)).charges[0])])
         await notifications.insert_notices(tx, [(job, notices.started(job.gpu_config))])
+        await rows_of(tx, "INSERT INTO metrics_spans VALUES (:job, 512, 0, '')", job=job.id)
         values = {"id": uuid4(), "user": job.user_id, "job": job.id, "at": NOON}
         await rows_of(
             tx,
@@ -159,10 +165,10 @@ async def test_each_user_sees_all_of_their_rows_and_nobody_elses(roles: Roles) -
         for table in TABLES:
             [[count]] = await sql(roles.api, f"SELECT count(*) FROM {table}", owner)
             assert count == (6 if table == "training_jobs" else 1)
-            if table not in {"metrics_points", "job_events"}:
+            if table not in HISTORIES:
                 assert await sql(roles.api, f"SELECT DISTINCT user_id FROM {table}", owner) == [(owner,)]
     theirs = {job.id for job in roles.jobs["grace"].values()}
-    for table in ("metrics_points", "job_events"):
+    for table in HISTORIES:
         assert not theirs & {row[0] for row in await sql(roles.api, f"SELECT job_id FROM {table}", "ada")}
 
 
@@ -303,7 +309,7 @@ async def test_a_function_that_tells_what_it_sees_sees_only_ones_own(roles: Role
         BEGIN IF seen <> 'ada' THEN RAISE 'leaked %', seen; END IF; RETURN true; END $$"""
     async with roles.api.begin("ada") as tx:
         await rows_of(tx, spy)
-        for table in set(TABLES) - {"metrics_points", "job_events"}:
+        for table in set(TABLES) - set(HISTORIES):
             [[seen]] = await rows_of(tx, f"SELECT count(*) FROM {table} WHERE pg_temp.spy(user_id)")
             assert seen >= 1
             # `grace` has five letters: were she looked at, this would divide by zero
@@ -383,6 +389,7 @@ def _writes(job: Job) -> list[str]:
         f"""INSERT INTO datasets VALUES ('{uuid4()}', '{job.user_id}', 'n', 'jsonl', 'uploading', false,
             'lora-datasets', '{job.user_id}/x', 1, 0, 0, NULL, {at})""",
         f"INSERT INTO metrics_points (job_id, step, timestamp) VALUES ('{job.id}', 77, {at})",
+        f"INSERT INTO metrics_spans VALUES ('{job.id}', 512, 512, '')",
         f"INSERT INTO cost_records VALUES ({new}, 'training_compute', 1, '{{}}', '2026-03-14', {at})",
         f"INSERT INTO notifications VALUES ({new}, 'job_failed', 't', 'm', 'high', '/', '{{}}', NULL, {at})",
         f"INSERT INTO model_artifacts VALUES ({new}, 'n', 'b', 'p', 1, 'f', {at})",
@@ -392,6 +399,8 @@ def _writes(job: Job) -> list[str]:
         f"UPDATE datasets SET error_message = 'mine' WHERE user_id = '{job.user_id}' RETURNING id",
         f"""UPDATE metrics_points SET training_loss = 0 WHERE job_id IN
             (SELECT id FROM training_jobs WHERE user_id = '{job.user_id}') RETURNING step""",
+        f"""UPDATE metrics_spans SET parts = 'x' WHERE job_id IN
+            (SELECT id FROM training_jobs WHERE user_id = '{job.user_id}') RETURNING width""",
         f"UPDATE notifications SET read_at = {at} WHERE user_id = '{job.user_id}' RETURNING id",
     ]
 

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from jobs.database import Database, metrics
-from jobs.domain.metrics import Point, thin
+from jobs.domain.metrics import Point
+from jobs.domain.thinning import thin
 from tests.bench.data import add_points, as_role, job_id, new_database, user
 from tests.bench.house import Bench
 from tests.bench.report import Figure, Row, Table, at_least, at_most, readable
