@@ -9,7 +9,7 @@ import contextlib
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -26,6 +26,7 @@ from jobs.database import (
     Transaction,
     datasets,
     jobs,
+    rollups,
     saving,
 )
 from jobs.database.migrate import check_schema
@@ -45,6 +46,7 @@ _IN_HAND = 1_000  #: jobs claimed and not yet saved, at most, before more are cl
 _GATES = {Step.SUBMIT: 8, Step.POLL: 64, Step.STOP: 16}  #: calls of one kind at the same time
 _SOON = timedelta(seconds=1)  #: the least time between two looks that callbacks bring about
 _MOMENT = 0.1  #: seconds that an answer waits at most for others to be saved with
+_TIDY_EVERY = timedelta(minutes=10)  #: between two looks for histories that may be dropped
 _STRAGGLER = timedelta(
     seconds=1
 )  #: how long a pass waits for answers before it leaves the rest to come in later
@@ -74,9 +76,13 @@ class Cycle:
         pacing: Pacing,
         submit_limit: int,
         call_timeout: timedelta,
+        full_histories: timedelta | None = None,
         now: Now | None = None,
     ) -> None:
-        """`call_timeout` bounds one call to the cluster; `now` is the database's clock unless given."""
+        """`call_timeout` bounds one call to the cluster; `now` is the database's clock unless given.
+
+        `full_histories`: how long all points of a job that has ended are kept; None: for good.
+        """
         self._database, self._cluster, self._buckets = database, cluster, buckets
         self._now = now or database.clock()
         self._callback_urls, self._pacing, self._submit_limit = callback_urls, pacing, submit_limit
@@ -87,6 +93,7 @@ class Cycle:
         self._hands = asyncio.Semaphore(_IN_HAND)
         self._asking: set[asyncio.Task[None]] = set()
         self._answers: list[_Answer] = []
+        self._full_histories, self._tidy_at = full_histories, datetime.min.replace(tzinfo=UTC)
         self._saving, self._enough = asyncio.Lock(), asyncio.Event()
 
     async def run(self) -> timedelta | None:
@@ -100,6 +107,7 @@ class Cycle:
             is_due = await jobs.is_due(tx, now)
         if is_due and (begun := await self._begin_all()):
             await asyncio.wait(begun, timeout=patience.total_seconds())
+        await self._tidy(now)
         # What a straggler's answer makes due is not in the table yet, and nobody rings for it.
         at_most = patience if self._asking else None
         async with self._database.read() as tx:
@@ -120,6 +128,15 @@ class Cycle:
         for task in self._asking:
             task.cancel()
         await asyncio.gather(*self._asking, return_exceptions=True)
+
+    async def _tidy(self, now: datetime) -> None:
+        """Drop points of one job that ended long ago; when there is none, look again much later."""
+        if self._full_histories is None or now < self._tidy_at:
+            return
+        async with self._database.begin() as tx:
+            dropped = await rollups.drop_points(tx, ended_before=now - self._full_histories, limit=1)
+        if not dropped:
+            self._tidy_at = now + _TIDY_EVERY
 
     async def _begin_all(self) -> set[asyncio.Task[None]]:
         """Claim everything that is due and begin to ask about it."""
@@ -332,6 +349,7 @@ async def open_cycle(settings: Settings) -> AsyncIterator[Cycle]:
                     pacing=settings.pacing,
                     submit_limit=settings.submit_limit,
                     call_timeout=settings.cluster_timeout,
+                    full_histories=settings.full_histories,
                     now=now,
                 )
                 try:

@@ -46,6 +46,7 @@ class Settings:
     submit_limit: int  #: queued jobs taken per cycle and worker
     cluster_timeout: timedelta  #: of one whole call
     max_dataset_bytes: int
+    full_histories: timedelta | None  #: how long all points of a job that has ended are kept; None: for good
     rate_limit_per_minute: int  #: GraphQL requests of one user
     rate_limit_store: str  #: `process`: each API process counts for itself; `redis`: all together
     concurrent_requests_per_user: int  #: the same, at once
@@ -83,6 +84,7 @@ class Settings:
             jwt_issuer=read.optional("JWT_ISSUER"),
             submit_limit=read.whole("SUBMIT_LIMIT", 5, 1, 10_000),
             cluster_timeout=read.seconds("CLUSTER_TIMEOUT_SECONDS", 10, 0.05),
+            full_histories=read.optional_days("METRICS_FULL_DAYS"),
             max_dataset_bytes=read.whole("MAX_DATASET_BYTES", 1024 * MIB, 1, 5 * 1024 * MIB),
             rate_limit_per_minute=read.whole("RATE_LIMIT_PER_MINUTE", 6_000, 1, 10**9),
             rate_limit_store=read.word("RATE_LIMIT_STORE", "process", ("process", "redis")),
@@ -222,6 +224,17 @@ class _Reader:
         if not least <= number <= 10**9:
             raise SettingsError(f"{name} is {value!r}; it must be a number of seconds, at least {least:g}.")
         return timedelta(seconds=number)
+
+    def optional_days(self, name: str) -> timedelta | None:
+        if name not in self.given:
+            return None
+        try:
+            number = float(self.given[name])
+        except ValueError:
+            number = math.nan
+        if not 0 <= number <= 10**5:
+            raise SettingsError(f"{name} is {self.given[name]!r}; it must be a number of days, at least 0.")
+        return timedelta(days=number)
 
     def secret(self, name: str) -> bytes:
         value = self.text(name, "").encode()

@@ -6,6 +6,7 @@ else. A wrong one would cost the truth: who stores points calls `follow` in the 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import cache, reduce
 from itertools import groupby
 from operator import itemgetter
@@ -20,9 +21,14 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    bindparam,
+    delete,
+    false,
+    func,
     literal_column,
     select,
     true,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -30,8 +36,10 @@ from jobs.database.engine import Transaction
 from jobs.database.parameters import as_json, as_table
 from jobs.database.reading import Question
 from jobs.database.tables import metrics_points, metrics_spans, training_jobs
+from jobs.domain.lifecycle import FINAL
 from jobs.domain.thinning import (
     COLUMNS,
+    LAST_STEP,
     NARROWEST,
     PARTS,
     ROLLUP_WIDTHS,
@@ -40,6 +48,7 @@ from jobs.domain.thinning import (
     Span,
     due_rollups,
     join,
+    steps_of,
     survey,
 )
 
@@ -155,6 +164,57 @@ async def roll_up_all(tx: Transaction) -> int:
             await follow(tx, [Stored(job_id, newest, steps)])
             newest = steps[-1]
     return len(job_ids)
+
+
+async def drop_points(tx: Transaction, *, ended_before: datetime, limit: int) -> int:
+    """Drop what no roll-up names of the points of up to `limit` jobs that ended so long ago; of how many jobs.
+
+    The first point stays, those that are not finite, and the newest, which no roll-up covers.
+    """
+    is_whole = (
+        select(_span.points_dropped).where(_span.job_id == _job.id).limit(1).scalar_subquery().is_(false())
+    )
+    query = (
+        select(_job.id)
+        .where(_job.status.in_(FINAL), _job.completed_at < ended_before, is_whole)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    job_ids = list(await tx.scalars(query))
+    for job_id in job_ids:
+        await _drop_points_of(tx, job_id)
+    await tx.execute(update(metrics_spans).where(_span.job_id.in_(job_ids)).values(points_dropped=True))
+    # What was remembered of these jobs, in answers, is no longer what would be read.
+    await tx.execute(update(training_jobs).where(_job.id.in_(job_ids)).values(revision=_job.revision + 1))
+    return len(job_ids)
+
+
+async def _drop_points_of(tx: Transaction, job_id: UUID) -> None:
+    rollups = await _rollups(tx, [_Wanted(job_id, 0, LAST_STEP, width) for width in ROLLUP_WIDTHS])
+    named = {step for _, parts in rollups for marks in parts if marks for step in steps_of(marks)}
+    kept = as_table(tx.dialect.name, "kept", {"step": Integer()}, name="kept")
+    first = select(func.min(_point.step)).where(_point.job_id == job_id).scalar_subquery()
+    statement = delete(metrics_points).where(
+        _point.job_id == job_id,
+        _point.step > first,
+        _point.step.between(bindparam("low"), bindparam("high")),
+        _point.non_finite.is_(false()),
+        _point.step.not_in(select(kept.c.step)),
+    )
+    rows = as_json([{"step": step} for step in sorted(named)])
+    for low, high in _joined([stretch.range for stretch, _ in rollups]):
+        await tx.execute(statement, {"low": low, "high": high, "kept": rows})
+
+
+def _joined(ranges: Iterable[_Range]) -> list[tuple[int, int]]:
+    """The steps that any of the ranges covers."""
+    joined: list[tuple[int, int]] = []
+    for _, low, high in sorted(ranges):
+        if joined and low <= joined[-1][1] + 1:
+            joined[-1] = joined[-1][0], max(high, joined[-1][1])
+        else:
+            joined.append((low, high))
+    return joined
 
 
 def _wanted(job_id: UUID, low: int, high: int, widest: int) -> Iterator[_Wanted]:

@@ -141,6 +141,7 @@ async def furnished(
     dedupes: bool = True,
     submit_limit: int = 5,
     timeout: float = 2.0,
+    full_histories: timedelta | None = None,
     **pacing: Any,
 ) -> AsyncIterator[House]:
     """A house round `database`, its files in `storage`, a folder or buckets; `timeout` of a call in seconds.
@@ -176,6 +177,7 @@ async def furnished(
                 pacing=paced,
                 submit_limit=submit_limit,
                 call_timeout=deadline,
+                full_histories=full_histories,
                 now=clock.now,
             )
             stack.push_async_callback(cycle.close)

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.buckets import ARTIFACTS, DATASETS, IMPORTS
 from jobs.domain.lifecycle import JobStatus, Release
-from tests.cycle.conftest import USER, House
+from tests.cycle.conftest import USER, Build, House
 from tests.services.scripted_cluster import says
 
 
@@ -72,6 +72,24 @@ async def test_points_are_kept_once_per_step_however_often_they_are_reported(hou
     for _ in range(3):
         await house.turn(seconds=30)
     assert [point.step for point in await house.points(job)] == [0, 1, 2, 3, 4]
+
+
+async def test_only_what_is_drawn_is_kept_of_a_job_that_ended_long_ago(build: Build) -> None:
+    async with build(full_histories=timedelta(days=2)) as house:
+        job = await house.running()
+        losses = [{"step": step, "training_loss": 1.0 + step % 37} for step in range(1_500)]
+        house.cluster.jobs[job.id].progress(99.0, points=losses)
+        await house.turn(seconds=30)
+        house.cluster.jobs[job.id].complete()
+        await house.turn(seconds=30)
+        await house.turn(seconds=86_400)
+        whole = await house.points(job, last=1_500)
+        assert len(whole) == 1_500
+        await house.turn(seconds=86_401)
+        left = await house.points(job, last=1_500)
+        assert len(left) < 600
+        assert {left[0], *left[-400:]} <= set(whole)
+        assert {point.training_loss for point in left} == {point.training_loss for point in whole}
 
 
 @pytest.mark.parametrize("bucket", [DATASETS, IMPORTS])

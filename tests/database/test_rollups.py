@@ -7,13 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from jobs.database import Database, metrics
+from jobs.database import Database, metrics, rollups
 from jobs.database.migrate import migrate
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import SERIES, Point, once_per_step
 from jobs.domain.thinning import LAST_STEP, thin
-from tests.database.rows import put_one, sql
+from tests.database.rows import look, put_one, sql
 from tests.domain.factories import a_point, after
 
 
@@ -147,6 +147,31 @@ async def test_what_was_stored_before_there_were_roll_ups_has_them_after_the_upg
     assert (await migrate(database_url))[-1] == "rolled up the histories of 1 jobs"
     assert await widths(database) == before != {}
     assert await thinned(database, job, 200, 100, 20_000) == thin(between(points, 100, 20_000), 200)
+
+
+async def test_a_thinned_curve_stays_as_it_is_when_its_points_are_dropped(database: Database) -> None:
+    old, young = [await put_one(database, JobStatus.COMPLETED, completed_at=after(at)) for at in (100, 300)]
+    running = await put_one(database, JobStatus.RUNNING)
+    points = run(7, 9_000)
+    for job in (old, young, running):
+        await deliver(database, job, points)
+    before = [await thinned(database, old, most) for most in (50, 100, 500)]
+
+    async with database.begin() as tx:
+        assert await rollups.drop_points(tx, ended_before=after(200), limit=10) == 1
+    assert [await thinned(database, old, most) for most in (50, 100, 500)] == before
+    for job in (young, running):
+        assert await thinned(database, job, 10_000) == points
+    left = await thinned(database, old, 10_000)
+    assert len(left) < len(points) / 4
+    assert left[0] == points[0]
+    assert left[-300:] == points[-300:]  # what no roll-up covers yet
+    assert {point for point in points if point.non_finite} <= set(left)
+    assert (
+        await look(database, old)
+    ).revision == old.revision + 1  # no answer that is remembered is still true
+    async with database.begin() as tx:
+        assert await rollups.drop_points(tx, ended_before=after(200), limit=10) == 0
 
 
 async def test_points_that_complete_no_stretch_cost_one_statement(database: Database, job: Job) -> None:
