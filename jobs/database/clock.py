@@ -87,8 +87,11 @@ class KeptClock:
         now = max(self._machine(), not_before or datetime.min.replace(tzinfo=UTC))
         began = now - self._since_boot()
         new = self._file.with_name(f"{self._file.name}.{uuid4().hex}")
-        new.write_text(f"{_boot()} {began.isoformat()}")
-        new.replace(self._file)
+        try:
+            new.write_text(f"{_boot()} {began.isoformat()}")
+            new.replace(self._file)
+        finally:
+            new.unlink(missing_ok=True)
         return now
 
     def _kept(self) -> datetime | None:

@@ -99,7 +99,8 @@ class Database:
     async def now(self) -> datetime:
         """The database's clock: the one clock by which claims, waits and money are counted."""
         if self.kept_clock is not None:
-            return self.kept_clock.now() or await self._begin_to_keep(self.kept_clock)
+            with errors_told_apart():
+                return self.kept_clock.now() or await self._begin_to_keep(self.kept_clock)
         async with self.read() as tx:
             instant: datetime = await tx.scalar(text("SELECT clock_timestamp()"))
             return instant.astimezone(UTC)

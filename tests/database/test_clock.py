@@ -1,5 +1,7 @@
 """The clocks: a machine's that is set moves nothing, and the database is asked now and then."""
 
+import errno
+import os
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -83,6 +85,17 @@ def test_a_file_that_says_nothing_is_written_anew(tmp_path: Path) -> None:
     assert ours.keep() == ours.now() == NINE
 
 
+def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    ours = Machine().clock(tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        ours.keep()
+    assert (ours.now(), list(tmp_path.iterdir())) == (None, [])
+
+
 @pytest.fixture
 async def lite(sqlite_template: Path, tmp_path: Path) -> Database:
     """A SQLite database on a machine of ours."""
@@ -119,6 +132,10 @@ async def test_a_clock_that_was_set_is_followed_when_no_job_is_unfinished(
 async def test_a_folder_that_cannot_be_written_is_an_outage(lite: Database, tmp_path: Path) -> None:
     lite.kept_clock = Machine().clock(tmp_path / "none")
     with pytest.raises(DatabaseUnavailable, match="No such file"):
+        await lite.now()
+    (tmp_path / "site.db.clock").mkdir()
+    lite.kept_clock = Machine().clock(tmp_path)
+    with pytest.raises(DatabaseUnavailable, match="Is a directory"):
         await lite.now()
     await lite.close()
 
