@@ -85,6 +85,10 @@ async def test_a_running_job_is_cancelled_and_its_gpus_come_back(
         "GPUs released", timeout=120_000
     )
     await expect(page.get_by_role("button", name="Cancel job")).to_have_count(0)
+    await page.get_by_role("tab", name="Job Info").click()
+    happened = page.locator("[data-part=timeline] strong")
+    for event in ("Handed to the GPU cluster", "Accepted", "Cancelled", "GPUs released"):
+        await expect(happened.get_by_text(event, exact=True)).to_have_count(1)
     await page.get_by_role("link", name="All jobs").click()
     await expect(page.get_by_role("row").filter(has_text="regretted")).to_contain_text("Cancelled")
 

@@ -47,13 +47,13 @@ export function drawList(root, { nodes, totalCount, pageInfo }, { status, search
   part(root, "empty").hidden = !(none && !narrowed && !after);
   for (const name of ["sieve", "totals"]) part(root, name).hidden = none && !narrowed && !after;
   part(root, "no-match").hidden = !(none && (narrowed || after));
-  text(part(root, "no-match-title"), after ? "There are no older jobs." : search ? `No ${word}job is found by “${search}”.` : `No ${word}jobs.`);
+  text(part(root, "no-match-title"), after ? "There are no more jobs." : search ? `No ${word}job is found by “${search}”.` : `No ${word}jobs.`);
   drawRows(part(root, "rows"), nodes);
 
   const before = earlier.length * PAGE;
   part(root, "pager").hidden = !after && !pageInfo.hasNextPage;
-  part(root, "newer").disabled = !after;
-  part(root, "older").disabled = !pageInfo.hasNextPage;
+  part(root, "previous").disabled = !after;
+  part(root, "next").disabled = !pageInfo.hasNextPage;
   const known = !after || earlier.length > 0;
   const range = `${count(before + 1)}–${count(before + nodes.length)} of ${count(totalCount)}`;
   text(part(root, "range"), known && nodes.length ? range : `${count(totalCount)} in all`);

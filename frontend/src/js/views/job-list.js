@@ -17,7 +17,7 @@ const TYPING_MS = 250;
 
 export async function mountJobList({ root, url, signal }) {
   setTitle("Training jobs");
-  const state = { ...readState(url), earlier: history.state?.earlier ?? [] }; // cursors of the newer pages, nearest last
+  const state = { ...readState(url), earlier: history.state?.earlier ?? [] }; // cursors of the pages before, nearest last
   let asking = new AbortController();
   let page = null;
   let failed;
@@ -56,11 +56,11 @@ export async function mountJobList({ root, url, signal }) {
     await poll(look, { signal: own, onAway: showAway, onBack: hideAway }).catch(failed);
   }
 
-  part(root, "older").addEventListener("click", () => {
+  part(root, "next").addEventListener("click", () => {
     turn({ after: page.jobs.pageInfo.endCursor, earlier: [...state.earlier, state.after ?? ""] });
     root.querySelector("h1").focus();
   });
-  part(root, "newer").addEventListener("click", () => {
+  part(root, "previous").addEventListener("click", () => {
     turn({ after: state.earlier.at(-1) || null, earlier: state.earlier.slice(0, -1) });
     root.querySelector("h1").focus();
   });
