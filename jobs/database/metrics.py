@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     func,
     literal_column,
     or_,
@@ -27,11 +28,13 @@ from jobs.database.engine import Transaction
 from jobs.database.parameters import as_json, as_table
 from jobs.database.reading import Question, among
 from jobs.database.tables import metrics_points
+from jobs.database.types import ArrayText
 from jobs.domain.metrics import SERIES, Point
 from jobs.domain.thinning import LAST_STEP, NARROWEST, fitting, grain_of, likely_width
 
 _row = metrics_points.c
 _COLUMNS = tuple(_row[name] for name in Point._fields)
+_NAMES = ("job_id", *Point._fields)
 _OF_JOB = _row.job_id == bindparam("job_id")
 _IN_RANGE = (_OF_JOB, _row.step >= bindparam("low"), _row.step <= bindparam("high"))
 _NEWEST = Question(
@@ -74,22 +77,21 @@ async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point
     rounds: list[dict[tuple[UUID, int], Point]] = []
     for job_id, points in told:
         for point in points:
-            step = (job_id, point.step)
-            fresh = next((steps for steps in rounds if step not in steps), None)
-            if fresh is None:
-                rounds.append(fresh := {})
-            fresh[step] = point
+            step = job_id, point.step
+            for steps in rounds:
+                if step not in steps:
+                    steps[step] = point
+                    break
+            else:
+                rounds.append({step: point})
     for steps in rounds:
-        values = {
-            column.name: [getattr(point, column.name) for point in steps.values()] for column in _COLUMNS
-        }
-        values["job_id"] = [job_id for job_id, _ in steps]
+        rows = [(job_id, *point) for (job_id, _), point in steps.items()]
         if tx.dialect.name == "postgresql":
-            stored = [rollups.Stored(*row) for row in await tx.execute(_upsert_columns(), values)]
+            columns = dict(zip(_NAMES, zip(*rows, strict=True), strict=True))
+            stored = [rollups.Stored(*row) for row in await tx.execute(_upsert_columns(), columns)]
         else:
             stored = await _newest_before(tx, steps)
-            rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-            await tx.execute(_upsert_rows(), rows)
+            await tx.execute(_upsert_rows(), [dict(zip(_NAMES, row, strict=True)) for row in rows])
         await rollups.follow(tx, stored)
 
 
@@ -150,13 +152,14 @@ def _upsert_columns() -> Select[Any]:
     Gives back what `rollups.follow` wants to be told, of the jobs that may have roll-ups due: job, newest step before, and
     the steps whose points are new or have changed.
     """
-    columns = [_row.job_id, *_COLUMNS]
-    arrays = [bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in columns]
-    told = (
-        func.unnest(*arrays).table_valued(*(column.name for column in columns), name="told").render_derived()
-    )
+    columns = [_row[name] for name in _NAMES]
+    arrays = [
+        cast(bindparam(column.name, type_=ArrayText(column.type)), postgresql.ARRAY(column.type))
+        for column in columns
+    ]
+    told = func.unnest(*arrays).table_valued(*_NAMES, name="told").render_derived()
     insert = postgresql.insert(metrics_points)
-    merging = _merging(insert.from_select([column.name for column in columns], select(told)))
+    merging = _merging(insert.from_select(list(_NAMES), select(told)))
     stored = merging.returning(_row.job_id, _row.step).cte("stored")
     steps = postgresql.aggregate_order_by(stored.c.step, stored.c.step)
     job = (

@@ -7,7 +7,7 @@ wrong types and impossible numbers are no information; zero is a value.
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -159,7 +159,7 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
 def read_json(body: bytes) -> object:
     """`body` as JSON, null when it is none. NaN and infinities are kept as floats for the caller to judge."""
     try:
-        parsed: object = json.loads(body.decode("utf-8"), parse_int=_number)
+        parsed: object = _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
     return parsed
@@ -232,6 +232,9 @@ def _number(digits: str) -> int | float:
     return int(digits) if len(digits) <= LONGEST_WHOLE else float(digits)
 
 
+_DECODER = json.JSONDecoder(parse_int=_number)
+
+
 def _said(value: object) -> str:
     """One sentence of an error answer, which frameworks like to wrap once more."""
     if isinstance(value, dict):
@@ -250,9 +253,17 @@ def _point(value: object, now: datetime, *, from_callback: bool) -> Point | None
     """One point, or null when it has no usable step or says nothing."""
     if not isinstance(value, dict) or (step := _whole(value.get("step"))) is None:
         return None
-    figures = {name: _figure(name, value.get(name)) for name in _FIGURES}
-    non_finite = any(figure is None and _is_non_finite(value.get(name)) for name, figure in figures.items())
-    if not non_finite and all(figure is None for figure in figures.values()):
+    figures: dict[str, float] = {}
+    non_finite = False
+    for name, (least, most) in _FIGURES.items():
+        figure = value.get(name)
+        if type(figure) is float and least <= figure <= most:  # nearly always
+            figures[name] = figure
+        elif (number := _figure(name, figure)) is not None:
+            figures[name] = number
+        elif _is_non_finite(figure):
+            non_finite = True
+    if not figures and not non_finite:
         return None
     reported_at = _instant(value.get("timestamp"))
     return Point(
@@ -268,28 +279,32 @@ def _point(value: object, now: datetime, *, from_callback: bool) -> Point | None
 
 def _current(figures: dict[str, Any], points: Sequence[Point]) -> CurrentMetrics | None:
     """The document's own figures; of those it does not tell, the newest of its points."""
-    told = {name: _figure(name, figures.get(name)) for name in CurrentMetrics.__slots__}
-    for name in (name for name, value in told.items() if value is None):
-        told[name] = next(
-            (value for point in reversed(points) if (value := getattr(point, name)) is not None), None
-        )
+    names = CurrentMetrics.__slots__
+    told = {name: _figure(name, figures.get(name)) for name in names} if figures else dict.fromkeys(names)
+    for name in [name for name, value in told.items() if value is None]:
+        for point in reversed(points):
+            if (value := getattr(point, name)) is not None:
+                told[name] = value
+                break
     return CurrentMetrics(**told) if any(value is not None for value in told.values()) else None
 
 
-_AT_LEAST_ZERO: Callable[[float], bool] = lambda number: number >= 0  # noqa: E731
-_FIGURES: dict[str, Callable[[float], bool]] = {
-    "training_loss": math.isfinite,
-    "validation_loss": math.isfinite,
-    "learning_rate": _AT_LEAST_ZERO,
-    "gradient_norm": _AT_LEAST_ZERO,
-    "throughput": _AT_LEAST_ZERO,
-    "gpu_utilization": lambda number: 0 <= number <= 100,
+_LARGEST = math.nextafter(math.inf, 0)
+#: The least and the most that each may be.
+_FIGURES = {
+    "training_loss": (-_LARGEST, _LARGEST),
+    "validation_loss": (-_LARGEST, _LARGEST),
+    "learning_rate": (0.0, _LARGEST),
+    "gradient_norm": (0.0, _LARGEST),
+    "throughput": (0.0, _LARGEST),
+    "gpu_utilization": (0.0, 100.0),
 }
 
 
 def _figure(name: str, value: object) -> float | None:
     number = finite(value)
-    return number if number is not None and _FIGURES[name](number) else None
+    least, most = _FIGURES[name]
+    return number if number is not None and least <= number <= most else None
 
 
 def _is_non_finite(value: object) -> bool:
@@ -312,11 +327,9 @@ def _clamped(value: object) -> float | None:
 
 def _whole(value: object, most: int = MAX_STEP) -> int | None:
     """A whole number from 0 to `most`; `3.0` counts, `"3"` and `true` do not."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and 0 <= value <= most else None
+    return value if type(value) is int and 0 <= value <= most else None
 
 
 def _instant(value: object) -> datetime | None:
@@ -324,6 +337,8 @@ def _instant(value: object) -> datetime | None:
     try:
         if isinstance(value, str):
             read = datetime.fromisoformat(value[:40])
+            if read.tzinfo is UTC:
+                return read
             return read.astimezone(UTC) if read.tzinfo else None
         seconds = finite(value)
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
