@@ -7,16 +7,13 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import timedelta
-from enum import Enum, auto
-from typing import Protocol
 from uuid import UUID, uuid4
 
 import structlog
 
 from jobs.buckets import Buckets
 from jobs.callback_url import CallbackUrls
-from jobs.database import Database, Now, costs, datasets, jobs, metrics, notifications
+from jobs.database import Database, Now, SteadyClock, costs, datasets, jobs, notifications
 from jobs.dataset_commands import DatasetCommands
 from jobs.domain import moves
 from jobs.domain.dataset import Dataset
@@ -33,28 +30,12 @@ from jobs.domain.lifecycle import JobStatus
 from jobs.domain.pacing import Pacing
 from jobs.domain.planning import MOST_STEPS, Plan, plan
 from jobs.domain.pricing import Estimate, GpuType, estimate, pace_of
-from jobs.domain.sighting import Report
 from jobs.domain.training import TrainingWish
+from jobs.reports import Reports, Rings
 
 WAITING = "waiting for a worker"
-_CALM = timedelta(seconds=1)  #: between two looks at a job that callbacks ask for
 
 logger = structlog.get_logger(__name__)
-
-
-class Rings(Protocol):
-    """What makes a worker act now."""
-
-    async def ring(self) -> None:
-        """Never fails and never waits long."""
-
-
-class CallbackOutcome(Enum):
-    """What became of a trainer's report."""
-
-    TAKEN = auto()
-    ENDED = auto()  #: the job is over; the trainer should stop
-    UNKNOWN = auto()  #: no such job, or not this job's token
 
 
 class Commands:
@@ -78,7 +59,9 @@ class Commands:
         self._now, self._changed = now or database.now, changed
         self._catalog = {gpu.id: gpu for gpu in catalog}
         self._callback_urls = callback_urls
-        self._calm = min(_CALM, pacing.cycle)
+        self.reports = Reports(
+            database, bell, now=now or SteadyClock(database.now), longest_calm=pacing.cycle, changed=changed
+        )
         self.datasets = DatasetCommands(database, buckets, self._now, max_bytes=max_dataset_bytes)
 
     async def create_job(self, user_id: str, wish: TrainingWish) -> Job:
@@ -146,32 +129,9 @@ class Commands:
         async with self._database.begin(user_id) as tx:
             await notifications.mark_read(tx, user_id, ids, at)
 
-    def callback_token_is_good(self, job_id: UUID, token: str) -> bool:
-        """Whether `token` is this job's."""
-        return self._callback_urls.owner(job_id, token) is not None
-
-    async def take_callback(self, job_id: UUID, token: str, report: Report) -> CallbackOutcome:
-        """Store a trainer's points and progress, and have the worker look: it never ends a job and moves no money."""
-        user_id = self._callback_urls.owner(job_id, token)
-        if user_id is None:
-            return CallbackOutcome.UNKNOWN
-        at = await self._now()
-        async with self._database.begin(user_id) as tx:
-            job = await jobs.get(tx, job_id, user_id)
-            if job is None:
-                return CallbackOutcome.UNKNOWN
-            if job.status.is_final:
-                return CallbackOutcome.ENDED
-            look_at = max(at, job.last_contact_at + self._calm) if job.last_contact_at else at
-            if not await jobs.tell(tx, moves.told_by(job, report, at), look_at=look_at):
-                return CallbackOutcome.ENDED  # a cancel was quicker
-            await metrics.upsert(tx, job.id, report.points)
-        self._changed(job_id)
-        if job.claim_token is None and job.next_action_at is not None:
-            is_overdue = job.next_action_at <= at - self._calm  # nobody heard that it was due
-            if is_overdue or job.next_action_at > look_at:
-                await self._bell.ring()
-        return CallbackOutcome.TAKEN
+    def callback_owner(self, job_id: UUID, token: str) -> str | None:
+        """Whose job it is, if `token` is this job's."""
+        return self._callback_urls.owner(job_id, token)
 
     async def _made_before(self, user_id: str, wish: TrainingWish) -> Job | None:
         if wish.idempotency_key is None or not wish.idempotency_key.isprintable():

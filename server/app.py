@@ -21,14 +21,14 @@ from jobs.database.migrate import check_schema
 from jobs.settings import Settings
 from server.auth import Authenticator
 from server.caching import Answers
-from server.callbacks import AT_ONCE, WAITING, callback_route
+from server.callbacks import AT_ONCE, MOST_BYTES, WAITING, callback_route
 from server.context import Context
 from server.files import file_routes
 from server.graphql_http import GraphQLEndpoint
 from server.health import Meters, health_routes
 from server.middleware import Edge
 from server.pages import GRAPHIQL, Pages
-from server.quotas import Quota
+from server.quotas import Quota, Room
 from server.replies import GRAPHQL, http_exception
 from server.schema import schema
 from server.shared_allowance import SharedAllowance
@@ -98,13 +98,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
         finally:
             if allowance:
                 await allowance.close()
+            await commands.reports.close()
             await bell.close()
             await database.close()
 
     app = Starlette(
         routes=[
             Route(GRAPHQL, endpoint),
-            callback_route(commands, clock=clock, meters=meters, quota=reports),
+            callback_route(commands, clock=clock, meters=meters, quota=reports, room=Room(MOST_BYTES)),
             *health_routes(database, meters),
             *pages.routes(),
             *(file_routes(buckets, clock=clock) if isinstance(buckets, LocalBuckets) else []),

@@ -26,5 +26,13 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
+def announced(request: Request, limit: int) -> int:
+    """How many bytes of a body may come: what its sender says, up to `limit`, or `limit` where nothing is said."""
+    for name, value in request.scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return min(int(value[:20]), limit)
+    return limit
+
+
 def _too_large(limit: int) -> Refused:
     return Refused(413, "BODY_TOO_LARGE", f"The body is larger than {limit // 1024} KiB.")

@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from server.replies import Refused
@@ -129,6 +129,26 @@ class Quota:
                 who: caller for who, caller in self._callers.items() if caller.running or caller.full_at > now
             }
             self._forget_at = max(_MANY, 2 * len(self._callers))
+
+
+class Room:
+    """For so many bytes of requests, of all callers together, at once: what does not fit is refused, unread."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+
+    @contextlib.contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """Room for one request of `size` bytes, while the block runs; it raises `Refused` (429, Retry-After)."""
+        if size > self._free:
+            raise Refused(
+                429, "TOO_MANY_AT_ONCE", "There is too much to do. Come again.", {"Retry-After": "1"}
+            )
+        self._free -= size
+        try:
+            yield
+        finally:
+            self._free += size
 
 
 class _Turn:

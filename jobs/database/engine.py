@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -76,12 +76,15 @@ class Database:
         return Path(name) if self.dialect == "sqlite" and name else None
 
     @contextlib.asynccontextmanager
-    async def begin(self, user_id: str | None = None) -> AsyncIterator[Transaction]:
+    async def begin(
+        self, user_id: str | None = None, *, job_ids: Collection[UUID] = ()
+    ) -> AsyncIterator[Transaction]:
         """A write transaction, committed at the end of the block, undone when it raises.
 
-        With `user_id` Postgres lets it see and touch that user's rows alone. Raises `DatabaseUnavailable`.
+        With `user_id` Postgres lets it see and touch that user's rows alone; with `job_ids` those jobs and their points
+        alone. Raises `DatabaseUnavailable`.
         """
-        async with self._writer, self._transaction(user_id, write=True) as tx:
+        async with self._writer, self._transaction(user_id, job_ids, write=True) as tx:
             yield tx
 
     @contextlib.asynccontextmanager
@@ -128,16 +131,24 @@ class Database:
             return clock.keep(datetime.fromisoformat(seen).replace(tzinfo=UTC) if seen else None)
 
     @contextlib.asynccontextmanager
-    async def _transaction(self, user_id: str | None, *, write: bool) -> AsyncIterator[Transaction]:
+    async def _transaction(
+        self, user_id: str | None, job_ids: Collection[UUID] = (), *, write: bool
+    ) -> AsyncIterator[Transaction]:
         with errors_told_apart():
             async with (
                 (self._writing if write else self._reading).connect() as connection,
                 connection.begin(),
             ):
-                if user_id is not None and self.dialect == "postgresql":
-                    claims = msgspec.json.encode({"sub": user_id}).decode()
-                    await connection.exec_driver_sql(_SET_CLAIMS, (claims,))
+                if self.dialect == "postgresql" and (claims := _claims(user_id, job_ids)):
+                    await connection.exec_driver_sql(_SET_CLAIMS, (msgspec.json.encode(claims).decode(),))
                 yield connection
+
+
+def _claims(user_id: str | None, job_ids: Collection[UUID]) -> dict[str, str]:
+    """What `security.py` goes by."""
+    if user_id is not None:
+        return {"sub": user_id}
+    return {"jobs": ",".join(map(str, job_ids))} if job_ids else {}
 
 
 @contextlib.contextmanager

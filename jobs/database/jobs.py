@@ -1,5 +1,5 @@
-"""The moves of a job's row: made, claimed, cancelled, told by a callback; and its readers. `saving.py` saves what moved;
-lists are read by `job_list.py`.
+"""The moves of a job's row: made, claimed, cancelled; and its readers. `saving.py` saves what moved, `telling.py` what
+trainers report; lists are read by `job_list.py`.
 
 Every move is guarded by what was read. No row back means that somebody was first.
 """
@@ -45,7 +45,6 @@ _NEW = (
     *("hyperparameters", "gpu_config", "estimated_total_cost", "created_at", "updated_at", "next_action_at"),
     *("idempotency_key", "request_hash"),
 )
-_TOLD = ("progress", "current_epoch", "current_step", "total_steps", "current_stage", "current_metrics")
 _CANCELLED = (
     *("status", "current_stage", "completed_at", "current_cost", "final_cost", "release", "releasing_since"),
     *("next_action_at", "failures", "stale", "contact_lost_since", "updated_at"),
@@ -142,20 +141,6 @@ async def cancel(tx: Transaction, move: Move) -> None:
     await store_belongings(tx, [move])
 
 
-async def tell(tx: Transaction, job: Job, *, look_at: datetime) -> bool:
-    """Store what a callback told of an active job, and look again at `look_at` unless somebody looks now."""
-    values = _unless_further(job) | {
-        "updated_at": job.updated_at,
-        "revision": _row.revision + 1,
-        "next_action_at": case(
-            (_row.claim_token.is_(None) & (_row.next_action_at > look_at), _at(look_at)),
-            else_=_row.next_action_at,
-        ),
-    }
-    mine = (_row.id == job.id, _row.user_id == job.user_id, _row.status.in_(ACTIVE))
-    return bool((await tx.execute(update(training_jobs).where(*mine).values(values))).rowcount)
-
-
 async def store_external_id(tx: Transaction, job_id: UUID, external_job_id: str, at: datetime) -> bool:
     """Store the fact that the cluster calls the job so, claim or no claim. False: another job has this id.
 
@@ -215,15 +200,6 @@ async def _claim(
 def _held_by(claimed: Job) -> ColumnElement[bool]:
     """Whether the row's claim is that of `claimed`. A job without a claim is held by nobody: `= NULL` fits nothing."""
     return _row.claim_token == literal(claimed.claim_token, _row.claim_token.type)
-
-
-def _unless_further(job: Job) -> dict[str, Any]:
-    """What `job` tells of its progress, except where the row is further already."""
-    further = _row.progress > job.progress
-    return {
-        name: case((further, _row[name]), else_=literal(getattr(job, name), _row[name].type))
-        for name in _TOLD
-    }
 
 
 def _at(instant: datetime) -> ColumnElement[datetime]:

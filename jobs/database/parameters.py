@@ -1,12 +1,40 @@
 """Many rows as one parameter, JSON text, so that a statement is the same for one row and for a thousand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import FromClause, Text, bindparam, cast, column, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
+
+from jobs.database.types import AsJson, Id, Money, UtcDateTime, Word, encode_json
+
+
+class RowList:
+    """The parameter `rows`, whose members are values of columns: each is written as its column's type is."""
+
+    def __init__(self, columns: Mapping[str, TypeEngine[Any]]) -> None:
+        self._columns = dict(columns)
+
+    def table(self, dialect: str) -> FromClause:
+        """As `as_table`, by the name `new`."""
+        return as_table(dialect, "rows", self._columns, name="new")
+
+    def parameter(self, dialect: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """The rows, each with every column, to be handed to the statement."""
+        encoders = _encoders(dialect)
+        kinds = {name: encoders.get(type(type_)) for name, type_ in self._columns.items()}
+        written = [
+            {
+                name: value if (value := row[name]) is None or encode is None else encode(value)
+                for name, encode in kinds.items()
+            }
+            for row in rows
+        ]
+        return {"rows": as_json(written)}
 
 
 def as_table(
@@ -30,3 +58,25 @@ def as_table(
 def as_json(rows: object) -> str:
     """The parameter's text."""
     return msgspec.json.encode(rows).decode()
+
+
+@cache
+def _encoders(dialect: str) -> dict[type, Callable[[Any], Any]]:
+    """How values stand in the parameter, where JSON has nothing of the kind: as the column's own text."""
+    if dialect == "postgresql":  # it reads what msgspec makes of the others as we mean it
+        return {AsJson: _nested}
+    return {
+        Id: str,
+        Money: str,
+        Word: lambda word: word.value,
+        UtcDateTime: _sqlite_instant,
+        AsJson: encode_json,
+    }
+
+
+def _nested(value: object) -> msgspec.Raw:
+    return msgspec.Raw(encode_json(value).encode())
+
+
+def _sqlite_instant(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

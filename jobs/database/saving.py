@@ -1,25 +1,21 @@
 """Saving many jobs' next values in one statement, each under its own guard, with all that belongs to them.
 
-The rows travel as one JSON parameter, so the statement is the same for one job and for a thousand. What is not saved
-because its guard did not hold leaves nothing behind.
+What is not saved because its guard did not hold leaves nothing behind.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any, Literal
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Update, case, func, null, update
-from sqlalchemy.types import TypeEngine
 
 from jobs.database import artifacts, costs, events, metrics, notifications
 from jobs.database.engine import Transaction
-from jobs.database.parameters import as_json, as_table
+from jobs.database.parameters import RowList
 from jobs.database.tables import training_jobs
-from jobs.database.types import AsJson, Id, Money, UtcDateTime, Word, encode_json
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import FINAL
 from jobs.domain.moves import Move
@@ -34,6 +30,15 @@ _FIXED = frozenset(
 _SAVED = tuple(field.name for field in fields(Job) if field.name not in _FIXED)
 _TOLD = ("progress", "current_epoch", "current_step", "total_steps", "current_stage", "current_metrics")
 _ONCE_KNOWN = ("external_job_id", "accepted_at")  #: whoever learnt it in the meantime has stored a fact
+_ROWS = RowList(
+    {
+        "id": _row.id.type,
+        **{name: _row[name].type for name in _SAVED},
+        "seen_claim_token": _row.claim_token.type,
+        "seen_revision": BigInteger(),
+        "look_when_overtaken": _row.next_action_at.type,
+    }
+)
 
 
 async def save_claimed(tx: Transaction, moved: Sequence[tuple[Job, Move]], *, soon: datetime) -> set[UUID]:
@@ -68,15 +73,15 @@ async def _save(
     tx: Transaction, moved: Sequence[tuple[Job, Move]], *, guard: Guard, soon: datetime | None
 ) -> set[UUID]:
     dialect = tx.dialect.name
-    rows = [_encoded(dialect, seen, move.job, soon) for seen, move in moved]
-    saved = set(await tx.scalars(_statement(dialect, guard), {"rows": as_json(rows)}))
+    rows = _ROWS.parameter(dialect, (_row_of(seen, move.job, soon) for seen, move in moved))
+    saved = set(await tx.scalars(_statement(dialect, guard), rows))
     await store_belongings(tx, [move for _, move in moved if move.job.id in saved])
     return saved
 
 
 @cache
 def _statement(dialect: str, guard: Guard) -> Update:
-    new = as_table(dialect, "rows", _columns(), name="new").c
+    new = _ROWS.table(dialect).c
     further = _row.progress > new.progress
     values: dict[str, ColumnElement[Any]] = {name: new[name] for name in _SAVED}
     values |= {name: case((further, _row[name]), else_=new[name]) for name in _TOLD}
@@ -92,51 +97,11 @@ def _statement(dialect: str, guard: Guard) -> Update:
     return update(training_jobs).where(_row.id == new.id, unchanged[guard]).values(values).returning(_row.id)
 
 
-@cache
-def _columns() -> dict[str, TypeEngine[Any]]:
-    """What a row of the parameter holds."""
-    return {
-        "id": _row.id.type,
-        **{name: _row[name].type for name in _SAVED},
-        "seen_claim_token": _row.claim_token.type,
-        "seen_revision": BigInteger(),
-        "look_when_overtaken": _row.next_action_at.type,
-    }
-
-
-def _encoded(dialect: str, seen: Job, job: Job, soon: datetime | None) -> dict[str, Any]:
+def _row_of(seen: Job, job: Job, soon: datetime | None) -> dict[str, Any]:
     look = job.next_action_at
-    values = {name: getattr(job, name) for name in _SAVED} | {
+    return {name: getattr(job, name) for name in _SAVED} | {
         "id": job.id,
         "seen_claim_token": seen.claim_token,
         "seen_revision": seen.revision,
         "look_when_overtaken": min(look, soon) if look and soon else look,
     }
-    encoders = _encoders(dialect)
-    return {
-        name: value if value is None or name not in encoders else encoders[name](value)
-        for name, value in values.items()
-    }
-
-
-@cache
-def _encoders(dialect: str) -> dict[str, Callable[[Any], Any]]:
-    """How values stand in the parameter, where JSON has nothing of the kind: as the column's own text."""
-    kinds: dict[type, Callable[[Any], Any]] = {AsJson: _nested}
-    if dialect == "sqlite":  # Postgres reads what msgspec makes of the others as we mean it
-        kinds = {
-            Id: str,
-            Money: str,
-            Word: lambda word: word.value,
-            UtcDateTime: _sqlite_instant,
-            AsJson: encode_json,
-        }
-    return {name: kinds[type(type_)] for name, type_ in _columns().items() if type(type_) in kinds}
-
-
-def _nested(value: object) -> msgspec.Raw:
-    return msgspec.Raw(encode_json(value).encode())
-
-
-def _sqlite_instant(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -3,7 +3,6 @@
 `fold` and `cancel` return a `Move`; whoever saves it saves all of it in one transaction or none of it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,10 +12,11 @@ from jobs.domain import events, notices
 from jobs.domain.events import Event
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus, Release, Seen, advance
-from jobs.domain.metrics import CurrentMetrics, Point
+from jobs.domain.metrics import Point
 from jobs.domain.notices import Notice
 from jobs.domain.pacing import LOST_404S, STALE_FAILURES, Pacing
 from jobs.domain.pricing import ZERO, billed_hours, cost
+from jobs.domain.progress import TRAINING, told_by
 from jobs.domain.sighting import (
     Accepted,
     ClusterStatus,
@@ -34,14 +34,7 @@ from jobs.domain.sighting import (
 
 TRAINING_COMPUTE = "training_compute"
 RELEASE_OVERRUN = "release_overrun"
-TRAINING = "training"
 UNREACHABLE = "The GPU cluster could not be reached for too long."
-FINISHING = "finishing"
-STAGES = {
-    ClusterStatus.QUEUED: "queued on the GPU cluster",
-    ClusterStatus.INITIALIZING: "starting on the GPU cluster",
-    ClusterStatus.RUNNING: TRAINING,
-}
 PARKED_LOOK = timedelta(
     minutes=5
 )  #: between looks at a parked job; nothing is asked, only the settings may have changed
@@ -211,39 +204,6 @@ def _reported(job: Job, report: Report, at: datetime, due: datetime) -> Move:
         case _:
             running = replace(told, current_cost=_running_cost(job, at), next_action_at=due)
             return Move(running, report.points)
-
-
-def told_by(job: Job, report: Report, at: datetime) -> Job:
-    """`job` with the progress and figures of `report`: what a poll and a callback both may change."""
-    newest = report.metrics or CurrentMetrics()
-    known = job.current_metrics or CurrentMetrics()
-    figures = {
-        name: getattr(known, name) if (value := getattr(newest, name)) is None else value
-        for name in CurrentMetrics.__slots__
-    }
-    total = report.total_steps or job.total_steps
-    return replace(
-        job,
-        progress=max(job.progress, 0.0 if report.progress is None else report.progress),
-        current_epoch=_reached(report.current_epoch, job.current_epoch, (p.epoch for p in report.points)),
-        current_step=_reached(report.current_step, job.current_step, (p.step for p in report.points)),
-        total_steps=total,
-        current_stage=_stage(report) or job.current_stage,
-        current_metrics=CurrentMetrics(**figures) if report.metrics or job.current_metrics else None,
-        updated_at=at,
-    )
-
-
-def _reached(told: int | None, known: int, by_points: Iterable[int]) -> int:
-    """As the run says itself; where it sends points alone, as far as they lead. Of percent they say nothing."""
-    return max((known, *by_points)) if told is None else told
-
-
-def _stage(report: Report) -> str | None:
-    """What the run says it does; of an end that only a callback told of, that it must be confirmed."""
-    if report.status is not None and report.status.is_over:
-        return FINISHING
-    return report.stage or (STAGES.get(report.status) if report.status else None)
 
 
 def _release(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move:

@@ -20,7 +20,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import func, select
 
 from jobs.callback_url import CallbackUrls
-from jobs.commands import CallbackOutcome
 from jobs.cycle import Cycle
 from jobs.database import Database
 from jobs.database.tables import metadata, training_jobs
@@ -28,8 +27,10 @@ from jobs.domain.dataset import Dataset
 from jobs.domain.errors import JobFinished
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.payload import read_report
+from jobs.reports import CallbackOutcome
 from tests.cycle.conftest import PUBLIC_URL, SECRET, USER, Clock, House, furnished
 from tests.cycle.fault_tables import TO_CANCEL, TO_STATUS, TO_SUBMIT
+from tests.database.acts import reported
 from tests.invariants import Snapshot, flaws, flaws_at_rest, flaws_between, flaws_of_journal, snapshot
 from tests.services.scripted_cluster import Answer, Pause, says
 
@@ -301,7 +302,7 @@ class Histories(RuleBasedStateMachine):
         job = await self.house.look(job_id)
         assert report is not None
         token = CallbackUrls(PUBLIC_URL, SECRET).url(job).partition("?token=")[2]
-        outcome = await self.house.commands.take_callback(job_id, token, report)
+        outcome = await reported(self.house.commands, job_id, token, report)
         assert outcome is (CallbackOutcome.ENDED if job.status.is_final else CallbackOutcome.TAKEN)
         if outcome is CallbackOutcome.TAKEN:
             stored = {point.step for point in await self.house.points(job)}

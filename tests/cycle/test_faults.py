@@ -11,6 +11,7 @@ from jobs.domain.lifecycle import JobStatus, Release
 from jobs.domain.payload import read_report
 from jobs.domain.training import TrainingWish
 from tests.cycle.conftest import USER, Build, House
+from tests.database.acts import reported
 from tests.services.scripted_cluster import (
     Answer,
     bomb,
@@ -340,7 +341,7 @@ async def test_a_callback_adds_points_at_once_and_moves_no_money(house: House) -
     report = read_report(document, house.clock.instant, from_callback=True)
     assert report is not None
     for _ in range(3):
-        assert (await house.commands.take_callback(job.id, token, report)).name == "TAKEN"
+        assert (await reported(house.commands, job.id, token, report)).name == "TAKEN"
     told = await house.look(job)
     assert (told.status, told.progress, told.final_cost) == (JobStatus.RUNNING, 30.0, None)
     assert [(point.step, point.training_loss) for point in await house.points(job)] == [(3, 0.5), (4, None)]
@@ -349,9 +350,9 @@ async def test_a_callback_adds_points_at_once_and_moves_no_money(house: House) -
     assert len(house.cluster.calls("status")) == 1  # the worker looks now, not at the next tick
     assert (await house.look(job)).progress == 30.0  # and progress never falls
     other = await house.running()
-    assert (await house.commands.take_callback(other.id, token, report)).name == "UNKNOWN"
+    assert (await reported(house.commands, other.id, token, report)).name == "UNKNOWN"
     await house.commands.cancel_job(USER, job.id)
-    assert (await house.commands.take_callback(job.id, token, report)).name == "ENDED"
+    assert (await reported(house.commands, job.id, token, report)).name == "ENDED"
 
 
 async def test_the_same_key_gives_the_same_job(house: House) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from jobs.domain.payload import read_report
 from tests.cycle.conftest import Build, House
+from tests.database.acts import reported
 from tests.services.scripted_cluster import usual
 
 SECOND = timedelta(seconds=1)
@@ -29,7 +30,7 @@ async def test_a_callback_rings_again_when_nobody_heard_that_the_job_is_due(hous
     assert report is not None
     house.clock.advance(31)  # the look that is due by now did not take place
     house.rings.count = 0
-    await house.commands.take_callback(job.id, token, report)
+    await reported(house.commands, job.id, token, report)
     assert house.rings.count == 1
     await house.turn()
     assert len(house.cluster.calls("status")) == 1

@@ -1,12 +1,16 @@
 """What workers, commands and callbacks do to a stored job, for tests of the storage."""
 
 from datetime import timedelta
+from uuid import UUID
 
-from jobs.database import Database, jobs, saving
+from jobs.commands import Commands
+from jobs.database import Database, jobs, saving, telling
 from jobs.domain import moves
 from jobs.domain.job import Job
 from jobs.domain.moves import Move
+from jobs.domain.progress import told_by_trainer
 from jobs.domain.sighting import ClusterStatus, Report, ReportedArtifact
+from jobs.reports import CallbackOutcome
 from tests.domain.factories import HOUR, NOON, a_point, after
 
 NOW = after(100)
@@ -40,10 +44,17 @@ async def cancel(database: Database, job: Job) -> None:
         await jobs.cancel(tx, moves.cancel(active, NOW))
 
 
+async def reported(commands: Commands, job_id: UUID, token: str, report: Report) -> CallbackOutcome:
+    """What becomes of a report that is sent with this token."""
+    owner = commands.callback_owner(job_id, token)
+    return CallbackOutcome.UNKNOWN if owner is None else await commands.reports.take(job_id, owner, report)
+
+
 async def callback(database: Database, job: Job, report: Report, *, at: float = 100) -> bool:
-    """Store what a callback told, as a command does."""
+    """Store what a callback told, if the job is active and nobody else holds it."""
     async with database.begin() as tx:
-        row = await jobs.get(tx, job.id, job.user_id)
-        assert row is not None
-        told = moves.told_by(row, report, after(at))
-        return await jobs.tell(tx, told, look_at=after(at))
+        held = await telling.hold(tx, [(job.id, job.user_id)])
+        await telling.tell(
+            tx, [told_by_trainer(found, [report], after(at), timedelta()) for found in held.values()]
+        )
+    return bool(held)

@@ -16,9 +16,9 @@ from jobs.database.tables import training_jobs
 from jobs.domain import moves
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
-from jobs.domain.moves import told_by
 from jobs.domain.pacing import Pacing
 from jobs.domain.sighting import ClusterStatus, Report
+from tests.database.acts import callback
 from tests.database.rows import look, new_job, put, put_one, sql
 from tests.domain.factories import NOON, a_point, after
 from tests.services import PostgresServer
@@ -72,10 +72,7 @@ async def test_each_visible_change_is_learnt_and_raises_the_revision(
     async with watched(database, database_url) as changes:
 
         async def told() -> None:
-            async with database.begin() as tx:
-                seen = await jobs.get(tx, job.id, job.user_id)
-                assert seen is not None
-                assert await jobs.tell(tx, told_by(seen, Report(progress=9.0), NOON), look_at=after(1))
+            assert await callback(database, job, Report(progress=9.0))
 
         async def polled() -> None:
             await save(database, await claim(database, job))

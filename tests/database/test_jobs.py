@@ -299,6 +299,5 @@ async def test_a_job_that_has_ended_is_told_nothing(database: Database, status: 
 
 async def test_nobody_tells_of_another_users_job(database: Database) -> None:
     job = await put_one(database, JobStatus.RUNNING)
-    async with database.begin() as tx:
-        assert not await jobs.tell(tx, replace(job, user_id="bob", progress=9.0), look_at=NOW)
+    assert not await callback(database, replace(job, user_id="bob"), Report(progress=9.0))
     assert await look(database, job) == job

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.buckets import DATASETS, LocalBuckets, upload_path
 from jobs.callback_url import CallbackUrls
-from jobs.commands import CallbackOutcome, Commands
+from jobs.commands import Commands
 from jobs.database import Database, SchemaMismatch, jobs, metrics, notifications, saving
 from jobs.database.migrate import check_schema, migrate
 from jobs.database.security import API, SERVICE
@@ -23,7 +23,9 @@ from jobs.domain.lifecycle import JobStatus, Release
 from jobs.domain.pacing import Pacing
 from jobs.domain.sighting import Accepted, ClusterStatus, Report, Sighting, Stopped
 from jobs.domain.training import TrainingWish
+from jobs.reports import CallbackOutcome
 from tests.cycle.conftest import LINE, PUBLIC_URL, SECRET, USER, Clock, Rings, catalog
+from tests.database.acts import reported
 from tests.domain.factories import a_point
 from tests.services import PostgresServer, postgres
 
@@ -118,12 +120,12 @@ async def journey(site: Site) -> None:
         status=ClusterStatus.COMPLETED, progress=50.0, current_step=1, points=(a_point(1), a_point(2))
     )
     for _ in range(2):
-        assert await site.commands.take_callback(job.id, token, told) is CallbackOutcome.TAKEN
+        assert await reported(site.commands, job.id, token, told) is CallbackOutcome.TAKEN
     site.clock.advance(3_600)
     over = Report(status=ClusterStatus.COMPLETED, points=(a_point(2), a_point(3)))
     done = await site.answer(running, over)
     assert (done.status, done.progress) == (JobStatus.COMPLETED, 100.0)
-    assert await site.commands.take_callback(job.id, token, told) is CallbackOutcome.ENDED
+    assert await reported(site.commands, job.id, token, told) is CallbackOutcome.ENDED
     async with site.api.read(USER) as tx:
         assert [point.step for point in await metrics.newest(tx, job.id, last=9)] == [1, 2, 3]
         notes = await notifications.page(tx, USER, limit=9)
@@ -180,8 +182,8 @@ async def test_another_user_finds_nothing_through_the_apis_login(site: Site) -> 
     with pytest.raises(UnknownDataset):
         await site.commands.datasets.complete_upload("grace", dataset.id)
     stranger = site.urls.url(replace(job, user_id="grace")).partition("token=")[2]
-    assert await site.commands.take_callback(job.id, stranger, Report()) is CallbackOutcome.UNKNOWN
-    assert await site.commands.take_callback(uuid4(), stranger, Report()) is CallbackOutcome.UNKNOWN
+    assert await reported(site.commands, job.id, stranger, Report()) is CallbackOutcome.UNKNOWN
+    assert await reported(site.commands, uuid4(), stranger, Report()) is CallbackOutcome.UNKNOWN
 
 
 async def test_a_finished_job_is_not_cancelled_through_the_apis_login(site: Site) -> None:

@@ -132,6 +132,25 @@ async def test_a_setting_that_names_nobody_shows_nothing(roles: Roles) -> None:
             await _seen_with(roles.api, claims)
 
 
+async def test_who_acts_for_jobs_sees_and_touches_them_and_their_points_alone(roles: Roles) -> None:
+    mine, other = roles.jobs["ada"][JobStatus.RUNNING], roles.jobs["grace"][JobStatus.RUNNING]
+    async with roles.api.begin(job_ids=[mine.id, roles.jobs["ada"][JobStatus.FAILED].id]) as tx:
+        seen = {table: (await rows_of(tx, f"SELECT count(*) FROM {table}"))[0][0] for table in TABLES}
+        assert seen.pop("training_jobs") == 2
+        assert seen.pop("metrics_points") == 1
+        assert {table for table, count in seen.items() if count} <= {"job_events", "metrics_spans"}
+        await metrics.upsert(tx, mine.id, [a_point(1), a_point(2)])
+        await rows_of(tx, "UPDATE training_jobs SET progress = 50 RETURNING id")
+    assert [(await look(roles.admin, job)).progress for job in (mine, other)] == [50.0, other.progress]
+    for statement in (
+        f"INSERT INTO metrics_points (job_id, step, timestamp) VALUES ('{other.id}', 9, now())",
+        "UPDATE training_jobs SET status = 'cancelled', completed_at = now(), final_cost = 0",
+    ):
+        with pytest.raises(DBAPIError, match=DENIED):
+            async with roles.api.begin(job_ids=[mine.id]) as tx:
+                await rows_of(tx, statement)
+
+
 async def test_without_a_user_nothing_is_written(roles: Roles) -> None:
     job = roles.jobs["ada"][JobStatus.QUEUED]
     for statement in _writes(job):

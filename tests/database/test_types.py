@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, MetaData, Table, insert, select
 from sqlalchemy.exc import StatementError
 
-from jobs.database import Database, DatabaseUnavailable, RowRefused, costs, datasets, job_list, jobs
+from jobs.database import Database, DatabaseUnavailable, RowRefused, costs, datasets, job_list, jobs, telling
 from jobs.database.types import AsJson, Id, Money, UtcDateTime
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import CurrentMetrics
@@ -117,12 +117,13 @@ async def test_every_move_takes_instants_of_any_zone(database: Database) -> None
     job = await put_one(database)
     async with database.begin() as tx:
         [claimed] = await jobs.claim_queued(tx, limit=1, now=at, until=until, url_life=timedelta(days=1))
-        assert await jobs.tell(tx, replace(claimed, updated_at=at), look_at=at)
+        [held] = (await telling.hold(tx, [(job.id, job.user_id)])).values()
+        await telling.tell(tx, [replace(held, updated_at=at)])
     told = await look(database, job)
     assert (told.submitted_at, told.next_action_at, told.updated_at) == (after(10), after(70), after(10))
     async with database.begin() as tx:
         await jobs.set_aside(tx, claimed, stack="", until=until)
-        assert await jobs.tell(tx, told, look_at=after(20).astimezone(APIA))
+        await telling.tell(tx, [replace(held, next_action_at=after(20).astimezone(APIA))])
     assert (await look(database, job)).next_action_at == after(20)
     async with database.begin() as tx:
         assert await jobs.store_external_id(tx, job.id, "run-7", at)

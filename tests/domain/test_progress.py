@@ -8,7 +8,8 @@ import pytest
 
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import CurrentMetrics
-from jobs.domain.moves import fold, told_by
+from jobs.domain.moves import fold
+from jobs.domain.progress import told_by
 from jobs.domain.sighting import ClusterStatus, Report, ReportedArtifact
 from tests.domain.factories import HOUR, JOB_ID, NOON, PACING, a_job, a_point
 

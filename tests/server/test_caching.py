@@ -18,17 +18,17 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLUnionType, b
 from sqlalchemy import event
 
 from jobs.callback_url import CallbackUrls
-from jobs.database import Database, jobs
+from jobs.database import Database
 from jobs.database.changes import Changes, changes_of
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import Point
-from jobs.domain.moves import told_by
 from jobs.domain.sighting import Report
 from server.answers import Answer, takes_gzip
 from server.caching import Answers, Key
 from server.media import Media
 from server.schema import schema
+from tests.database.acts import callback
 from tests.database.rows import look, put_one
 from tests.server.house import NINE, House
 from tests.server.web import Site, settings_of, site
@@ -251,9 +251,7 @@ class Lite:
 
     async def tell(self, job: Job, progress: float) -> None:
         """What a trainer reports of it."""
-        async with self.database.begin() as tx:
-            seen = told_by(job, Report(progress=progress), job.created_at)
-            assert await jobs.tell(tx, seen, look_at=job.created_at)
+        assert await callback(self.database, job, Report(progress=progress))
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from jobs.callback_url import CallbackUrls
 from jobs.database import metrics
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
-from server.callbacks import callback_route
+from server.callbacks import MOST_BYTES, callback_route
 from server.health import Meters
 from server.middleware import Edge
-from server.quotas import Quota
+from server.quotas import Quota, Room
 from server.replies import http_exception
 from tests.server.house import House
 from tests.server.web import listening
@@ -36,7 +36,13 @@ def meters() -> Meters:
 async def http(house: House, meters: Meters) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(
         routes=[
-            callback_route(house.commands, clock=house.database.now, meters=meters, quota=Quota(10_000, 4))
+            callback_route(
+                house.commands,
+                clock=house.database.now,
+                meters=meters,
+                quota=Quota(10_000, 4),
+                room=Room(MOST_BYTES),
+            )
         ],
         middleware=[Middleware(Edge, meters=meters)],
         exception_handlers={HTTPException: http_exception},

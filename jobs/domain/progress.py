@@ -1,0 +1,97 @@
+"""What a report, from a poll or a trainer, changes about an active job: progress, figures, stage, and the next look."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from jobs.domain.job import Job
+from jobs.domain.metrics import CurrentMetrics
+from jobs.domain.sighting import ClusterStatus, Report
+
+TRAINING = "training"
+FINISHING = "finishing"
+STAGES = {
+    ClusterStatus.QUEUED: "queued on the GPU cluster",
+    ClusterStatus.INITIALIZING: "starting on the GPU cluster",
+    ClusterStatus.RUNNING: TRAINING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Of a job that has not ended: what reports may change, and what says when it is looked at next."""
+
+    id: UUID
+    user_id: str
+    progress: float
+    current_epoch: int
+    current_step: int
+    total_steps: int
+    current_stage: str | None
+    current_metrics: CurrentMetrics | None
+    updated_at: datetime
+    next_action_at: datetime | None
+    claim_token: UUID | None
+    last_contact_at: datetime | None
+
+
+T = TypeVar("T", Job, Standing)
+
+
+def told_by_trainer(job: Standing, reports: Sequence[Report], at: datetime, calm: timedelta) -> Standing:
+    """`job` after its trainer's reports: it is looked at as soon as it has been left alone for `calm`."""
+    told = job
+    for report in reports:
+        told = told_by(told, report, at)
+    planned, look_at = _planned(job), _look_at(job, at, calm)
+    return told if planned is None or planned <= look_at else replace(told, next_action_at=look_at)
+
+
+def wakes(job: Standing, at: datetime, calm: timedelta) -> bool:
+    """Whether a report about `job` is news to the workers: they would look too late, or nobody heard that it is due."""
+    planned = _planned(job)
+    return planned is not None and (planned <= at - calm or planned > _look_at(job, at, calm))
+
+
+def _planned(job: Standing) -> datetime | None:
+    """When somebody will take the job up; null while it is claimed, for then somebody looks now."""
+    return job.next_action_at if job.claim_token is None else None
+
+
+def _look_at(job: Standing, at: datetime, calm: timedelta) -> datetime:
+    return max(at, job.last_contact_at + calm) if job.last_contact_at else at
+
+
+def told_by(job: T, report: Report, at: datetime) -> T:
+    """`job` with the progress and figures of `report`: what a poll and a callback both may change."""
+    newest = report.metrics or CurrentMetrics()
+    known = job.current_metrics or CurrentMetrics()
+    figures = {
+        name: getattr(known, name) if (value := getattr(newest, name)) is None else value
+        for name in CurrentMetrics.__slots__
+    }
+    total = report.total_steps or job.total_steps
+    return replace(
+        job,
+        progress=max(job.progress, 0.0 if report.progress is None else report.progress),
+        current_epoch=_reached(report.current_epoch, job.current_epoch, (p.epoch for p in report.points)),
+        current_step=_reached(report.current_step, job.current_step, (p.step for p in report.points)),
+        total_steps=total,
+        current_stage=_stage(report) or job.current_stage,
+        current_metrics=CurrentMetrics(**figures) if report.metrics or job.current_metrics else None,
+        updated_at=at,
+    )
+
+
+def _reached(told: int | None, known: int, by_points: Iterable[int]) -> int:
+    """As the run says itself; where it sends points alone, as far as they lead. Of percent they say nothing."""
+    return max((known, *by_points)) if told is None else told
+
+
+def _stage(report: Report) -> str | None:
+    """What the run says it does; of an end that only a callback told of, that it must be confirmed."""
+    if report.status is not None and report.status.is_over:
+        return FINISHING
+    return report.stage or (STAGES.get(report.status) if report.status else None)
