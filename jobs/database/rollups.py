@@ -103,27 +103,22 @@ async def follow(tx: Transaction, stored: Iterable[Stored]) -> None:
     due = {_Stretch(each.job_id, *where) for each in stored for where in due_rollups(each.newest, each.steps)}
     if not due:
         return
-    narrow = {stretch for stretch in due if stretch.width == NARROWEST}
-    others = {part for stretch in due - narrow for part in stretch.parts()} - due
+    wide = (stretch for stretch in due if stretch.width > NARROWEST)
+    below = [_Wanted(*stretch.range, stretch.width // PARTS) for stretch in wide]
     marks = {
-        stretch: reduce(join, known)
-        for stretch, parts in await _rollups(
-            tx, [_Wanted(part.job_id, part.first_step, part.first_step, part.width) for part in others]
-        )
-        if (known := [each for each in parts if each])
+        stretch: reduce(join, found)
+        for stretch, parts in await _rollups(tx, below)
+        if stretch not in due and (found := [each for each in parts if each])
     }
-    unknown = [*narrow, *(others - marks.keys())]
-    points = await _points(tx, [stretch.range for stretch in unknown])
-    for stretch, rows in zip(unknown, points, strict=True):
-        width = stretch.width // PARTS if stretch in narrow else stretch.width
-        marks |= {
-            _Stretch(stretch.job_id, width, span.first_step): span.marks for span in survey(rows, width)
-        }
+    unknown = [gap for stretch in due for gap in _gaps(stretch, due | marks.keys())]
+    points = await _points(tx, [gap for gap, _ in unknown])
+    for (gap, width), rows in zip(unknown, points, strict=True):
+        marks |= {_Stretch(gap.job_id, width, span.first_step): span.marks for span in survey(rows, width)}
     made = []
     for stretch in sorted(due, key=lambda stretch: stretch.width):
         parts = [marks.get(part) for part in stretch.parts()]
-        if known := [each for each in parts if each]:
-            marks[stretch] = reduce(join, known)
+        if found := [each for each in parts if each]:
+            marks[stretch] = reduce(join, found)
             made.append({**stretch._asdict(), "parts": parts})
     if made:
         await tx.execute(_store(tx.dialect.name), made)
@@ -215,6 +210,14 @@ def _joined(ranges: Iterable[_Range]) -> list[tuple[int, int]]:
         else:
             joined.append((low, high))
     return joined
+
+
+def _gaps(stretch: _Stretch, known: set[_Stretch]) -> Iterator[tuple[_Range, int]]:
+    """The steps of parts that are not known, and how wide these parts are."""
+    for is_known, parts in groupby(stretch.parts(), known.__contains__):
+        if not is_known:
+            run = list(parts)
+            yield _Range(stretch.job_id, run[0].first_step, run[-1].range.high), run[0].width
 
 
 def _wanted(job_id: UUID, low: int, high: int, widest: int) -> Iterator[_Wanted]:

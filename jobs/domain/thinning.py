@@ -22,7 +22,7 @@ _WIDTHS: tuple[int, ...] = (
     *range(1, _PART_WIDTHS[0]),
     *(n * part for part in (*_PART_WIDTHS, ROLLUP_WIDTHS[-1]) for n in range(1, PARTS)),
 )
-_WORTHWHILE = 64  #: points that a roll-up should stand for
+_WORTHWHILE = 128  #: points that a roll-up should stand for
 
 COLUMNS = ("step", *SERIES, "non_finite")  #: what thinning needs to know of a point
 MARKS = len(SERIES) + 1  #: of a span
@@ -139,14 +139,17 @@ def due_rollups(newest: int | None, steps: Sequence[int]) -> Iterator[tuple[int,
     A stretch is rolled up when a point beyond it comes, so that most points cost nothing but themselves, and again when one
     comes late. Where few steps have points, narrow roll-ups would be as many as these; only wide ones are made.
     """
-    late = [step for step in steps if newest is not None and step <= newest]
-    fresh = [*(() if newest is None else (newest,)), *steps[len(late) :]]
+    late = [step for step in steps if step <= newest] if newest is not None else []
+    fresh = steps[len(late) :] if newest is None else [newest, *steps[len(late) :]]
     end = fresh[-1]
     stride = (end - fresh[0]) / max(1, len(fresh) - 1)
     for width in ROLLUP_WIDTHS:
-        touched = late + fresh if width >= _WORTHWHILE * stride else late
-        for number in sorted({step // width for step in touched} - {end // width}):
+        is_dense = width >= _WORTHWHILE * stride
+        numbers = {step // width for step in ((*late, *fresh) if is_dense else late)} - {end // width}
+        for number in sorted(numbers):
             yield width, number * width
+        if is_dense and not numbers:
+            return  # a wider stretch that has an end now would have a narrow one at its end
 
 
 def steps_of(marks: Marks) -> Iterator[int]:
