@@ -1,6 +1,6 @@
 -- Sends the requests of the file REQUESTS in turn, each as it stands, and prints what came of them.
 -- With POINTS each is a head that ends with `Content-Length: ` and gets a body of so many points, whose steps go on from
--- FIRST, so that every point is new.
+-- FIRST for each of the requests, so that every point is new and follows the one before, as a trainer's do.
 local file = io.open(os.getenv("REQUESTS"), "rb")
 local text = file:read("*a")
 file:close()
@@ -11,22 +11,24 @@ while from <= #text do
   from = to + 1
 end
 
-local count, step, number = tonumber(os.getenv("POINTS")), tonumber(os.getenv("FIRST")), 0
+local count, first, number = tonumber(os.getenv("POINTS")), tonumber(os.getenv("FIRST")) or 0, 0
 local point = '{"step":%d,"epoch":1,"training_loss":1.234567,"validation_loss":1.345678,"learning_rate":0.000198,'
   .. '"gradient_norm":0.876,"throughput":3245.6,"gpu_utilization":93.2,"timestamp":"2026-01-01T00:00:00+00:00"}'
 
 local function points()
   local new = {}
   for place = 1, count do
-    step = step + 1
-    new[place] = point:format(step)
+    new[place] = point:format(first + place)
   end
   local body = '{"points":[' .. table.concat(new, ",") .. "]}"
   return #body .. "\r\n\r\n" .. body
 end
 
 function request()
-  number = number % #requests + 1
+  if number == #requests then
+    number, first = 0, first + (count or 0)
+  end
+  number = number + 1
   return count and requests[number] .. points() or requests[number]
 end
 
