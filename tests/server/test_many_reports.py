@@ -110,6 +110,22 @@ async def test_a_job_that_somebody_else_holds_keeps_no_other_waiting(house: Hous
     assert (await house.look(held.id)).progress == 51.0
 
 
+async def test_several_processes_take_reports_of_the_same_jobs(house: House) -> None:
+    houses = [house, *(House(house.database, house.api, house.buckets, house.settings) for _ in range(2))]
+    jobs = [await house.running() for _ in range(4)]
+    outcomes = await asyncio.gather(
+        *(
+            taken(each, job, Report(points=(a_point(step),)))
+            for step in range(5)
+            for number, each in enumerate(houses)
+            for job in (jobs if number else reversed(jobs))
+        )
+    )
+    assert outcomes == [[TAKEN]] * (5 * 3 * 4)
+    for job in jobs:
+        assert await steps(house, job) == [0, 1, 2, 3, 4, 120]
+
+
 async def test_a_cancel_in_between_is_the_last_word(house: House) -> None:
     job = await house.running()
     outcomes, _ = await asyncio.gather(
