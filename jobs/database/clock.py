@@ -15,7 +15,7 @@ from uuid import uuid4
 
 Now = Callable[[], Awaitable[datetime]]  #: a clock
 
-_GOOD_FOR = timedelta(minutes=1)
+_GOOD_FOR = timedelta(seconds=10)
 _SET = timedelta(seconds=1)  #: more than this is no drift: somebody has set the clock
 _PASSING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  #: it goes on while a laptop sleeps
 
