@@ -20,6 +20,7 @@ _MOST_POINTS = 200  # about 50 KB; the service takes 500 and 64 KiB
 _SECONDS_BETWEEN_POSTS = 0.5
 _SECONDS_AFTER_A_FAILURE = 5.0
 _SECONDS_FOR_AN_ANSWER = 5.0
+_ALMOST_ALL = 99.0  # percent: the rest is the adapter on its way
 _GONE, _NOT_FOUND = 410, 404
 _BEGINNING = {"stage": None, "step": 0, "epoch": 0, "total_steps": None}
 
@@ -88,7 +89,7 @@ class Report:
         self._state |= {"step": point.step, "epoch": point.epoch}
         write_json(self._folder / "state.json", self._state, durable=False)
         if self._callback:
-            self._callback.add(fields)
+            self._callback.tell(_status(self._state), fields)
 
     def result(self, status: str, message: str | None = None, artifact: dict[str, Any] | None = None) -> None:
         """How the run ended: completed, failed or cancelled. Nothing is reported after that."""
@@ -107,7 +108,7 @@ def _status(state: dict[str, Any]) -> dict[str, Any]:
         "current_step": step,
         "current_epoch": state["epoch"],
         "total_steps": total,
-        "progress": 100 * step // total if total else 0,
+        "progress": round(min(100 * step / total, _ALMOST_ALL), 2) if total else 0,
     }
 
 
@@ -131,11 +132,9 @@ class _Callback:
         self._thread = threading.Thread(target=self._run, name="callback", daemon=True)
         self._thread.start()
 
-    def tell(self, status: dict[str, Any]) -> None:
+    def tell(self, status: dict[str, Any], *points: dict[str, Any]) -> None:
+        self._points.extend(points)
         self._status = status
-
-    def add(self, point: dict[str, Any]) -> None:
-        self._points.append(point)
 
     def close(self) -> None:
         """Send what is left, but wait only a moment for it."""
@@ -152,7 +151,7 @@ class _Callback:
         """Post the next document; whether to go on."""
         status, self._status = self._status, None
         count = min(len(self._points), _MOST_POINTS)
-        body = status or {"points": [self._points.popleft() for _ in range(count)]}
+        body = (status or {}) | {"points": [self._points.popleft() for _ in range(count)]}
         try:
             answer = status_of("POST", self._url, json.dumps(body).encode(), seconds=_SECONDS_FOR_AN_ANSWER)
         except (OSError, http.client.HTTPException):

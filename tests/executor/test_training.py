@@ -110,6 +110,14 @@ def test_callbacks_bring_every_point_within_the_limits(finished: Finished) -> No
     assert finished.far.callbacks[-1][1]["status"] == "completed"
 
 
+def test_callbacks_tell_how_far_their_points_are(finished: Finished) -> None:
+    told = [body for _, body in finished.far.callbacks if body.get("points") and "progress" in body]
+    assert told
+    for body in told:
+        assert body["current_step"] >= body["points"][-1]["step"]
+        assert body["progress"] == pytest.approx(min(99, 100 * body["current_step"] / STEPS), abs=0.01)
+
+
 async def test_the_same_key_gives_the_same_run_after_its_end(finished: Finished) -> None:
     again = body_of("job-1", finished.far)
     again["dataset_url"] += "-made-anew"
