@@ -331,19 +331,17 @@ class _Compiler:
             if isinstance(node, FieldNode):
                 yield node
                 continue
+            fragment: SelectionNode | FragmentDefinitionNode = node
             if isinstance(node, FragmentSpreadNode):
                 if node.name.value in spread:
                     continue
                 spread.add(node.name.value)
-            fragment = node if isinstance(node, InlineFragmentNode) else self._fragment(node)
+                fragment = self._fragments[node.name.value]
+            if fragment.directives or not isinstance(fragment, InlineFragmentNode | FragmentDefinitionNode):
+                raise Unusual
             on = fragment.type_condition
             if on is None or on.name.value in {type_.name, *(one.name for one in type_.interfaces)}:
                 yield from self._flat(type_, [fragment.selection_set], spread)
-
-    def _fragment(self, node: SelectionNode) -> FragmentDefinitionNode:
-        if not isinstance(node, FragmentSpreadNode) or self._fragments[node.name.value].directives:
-            raise Unusual
-        return self._fragments[node.name.value]
 
 
 def _arguments(field: GraphQLField, node: FieldNode) -> Callable[[Asking], dict[str, Any]]:

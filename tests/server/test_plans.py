@@ -14,6 +14,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
+    OperationType,
     execute,
     get_named_type,
     is_leaf_type,
@@ -30,6 +31,7 @@ from server.plans import Plan, Unusual
 from server.scalars import SCALARS, BigInt
 from server.schema import schema
 from tests.server.house import NINE, House
+from tests.test_schema import frontend_documents
 
 SECOND = timedelta(seconds=1)
 
@@ -312,3 +314,14 @@ async def test_fragments_that_spread_fragments_twice_do_not_multiply(house: Hous
     await asking.close()
     assert answer is not None
     assert answer.data == {"job": {"id": job_id}}
+
+
+def test_every_query_of_the_monitor_has_a_plan() -> None:
+    documents = Documents(schema._schema)
+    without = {
+        name
+        for name, text in frontend_documents().items()
+        if (operation := documents.operation(text, None)).plan is None
+        and operation.node.operation is OperationType.QUERY
+    }
+    assert without == {"ESTIMATE_COST"}  # its answer is a union
