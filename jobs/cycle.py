@@ -228,7 +228,7 @@ class Cycle:
             size = await self._buckets.size(ARTIFACTS, path)
         except StorageError as exc:
             logger.warning("the storage cannot be asked for an adapter", job=str(job.id), error=str(exc))
-            return Unseen(str(exc))
+            return Unseen(str(exc), report.finished_at)
         if report.artifact is not None and size == report.artifact.size_bytes:
             return report
         logger.warning("the reported adapter is not in the storage", job=str(job.id), size_bytes=size)

@@ -6,7 +6,8 @@ Each function yields sentences; none means that all is well. They know the contr
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from datetime import timedelta
+from decimal import ROUND_UP, Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -169,10 +170,22 @@ def _flaws_of_money(job: Row, charges: Mapping[str, Decimal]) -> Iterator[str]:
         yield f"the final cost {job['final_cost']} is not the sum of {dict(charges)}"
     if (job["started_at"] is not None) != ("training_compute" in charges):
         yield f"started at {job['started_at']}, charged {dict(charges)}"
+    if (most := _most_it_ran_for(job)) < charges.get("training_compute", Decimal()):
+        yield f"charged {dict(charges)} for a run that cost {most} at most"
+    if "release_overrun" in charges and job["complete_since"] is not None:
+        yield "an overrun of a run that was seen complete"
     if "release_overrun" in charges and job["release"] != "confirmed":
         yield f"an overrun while the release is {job['release']}"
     if job["accepted_at"] is None and job["final_cost"] != 0:
         yield f"it never reached the cluster, and cost {job['final_cost']}"
+
+
+def _most_it_ran_for(job: Row) -> Decimal:
+    """Dollars, rounded up, from its start until it was seen complete or the job ended."""
+    until = min(job["complete_since"] or job["completed_at"], job["completed_at"])
+    held = max(until - (job["started_at"] or until), timedelta()) // timedelta(microseconds=1)
+    dollars = job["gpu_config"].hourly_rate * held / (3_600 * 10**6)
+    return Decimal(dollars.quantize(Decimal("0.01"), ROUND_UP))
 
 
 def _flaws_of_notices(job: Row, notices: Sequence[str]) -> Iterator[str]:
@@ -195,6 +208,9 @@ def _flaws_of_a_change(old: Row, new: Row) -> Iterator[str]:
     if old["external_job_id"] is not None and "external_job_id" in changed:
         yield f"called {old['external_job_id']} before and {new['external_job_id']} now"
     yield from (f"{name} fell" for name in ("progress", "revision") if new[name] < old[name])
+    waited = old["complete_since"] is not None and old["complete_since"] == new["complete_since"]
+    if waited and new["current_cost"] > old["current_cost"]:
+        yield f"complete since {old['complete_since']}, and its cost grew"
     if new["current_cost"] < old["current_cost"] and ORDER[new["status"]] < _LAST:
         yield "current_cost fell"  # at the end it may: the cluster says when the run had ended
     if changed.intersection(_VISIBLE) and new["revision"] == old["revision"]:

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from jobs.database.engine import Transaction
 from jobs.database.reading import Question, among, made_of
@@ -29,7 +29,7 @@ _OF_JOBS = Question(
     made_of(CostRecord),
 )
 
-FinishedRun = tuple[int, int, GpuConfig, datetime, datetime]  #: tokens, epochs, GPUs, started, completed
+FinishedRun = tuple[int, int, GpuConfig, datetime, datetime]  #: tokens, epochs, GPUs, from, until
 
 
 async def insert_records(tx: Transaction, charges: Sequence[tuple[Job, Charge]]) -> None:
@@ -71,7 +71,7 @@ async def finished_runs(
             row.total_epochs,
             row.gpu_config,
             row.started_at,
-            row.completed_at,
+            func.coalesce(row.complete_since, row.completed_at).label("over_at"),
             row.hyperparameters,
         )
         .join(datasets, datasets.c.id == row.dataset_id)
@@ -80,7 +80,7 @@ async def finished_runs(
         .limit(10 * _RUNS)
     )
     return [
-        (read.total_tokens, read.total_epochs, read.gpu_config, read.started_at, read.completed_at)
+        (read.total_tokens, read.total_epochs, read.gpu_config, read.started_at, read.over_at)
         for read in await tx.execute(query)
         if read.gpu_config.gpu_type == gpu_type and read.hyperparameters.base_model == base_model
     ][:_RUNS]

@@ -44,7 +44,7 @@ GRANTS: dict[str, dict[str, str | None]] = {
             estimated_total_cost, current_cost, final_cost, error_message, artifact_id, created_at, started_at,
             completed_at, updated_at, next_action_at, claim_token, submitted_at, signed_until, accepted_at, release,
             releasing_since, released_at, last_contact_at, contact_lost_since, failures, not_found_count,
-            not_found_since, stale, revision, idempotency_key, request_hash""",
+            not_found_since, complete_since, stale, revision, idempotency_key, request_hash""",
         "INSERT": """id, user_id, dataset_id, preset_id, status, current_stage, total_epochs, total_steps,
             hyperparameters, gpu_config, estimated_total_cost, created_at, updated_at, next_action_at,
             idempotency_key, request_hash""",

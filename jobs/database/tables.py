@@ -119,6 +119,7 @@ training_jobs = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("not_found_count", Integer, nullable=False, server_default="0"),
     Column("not_found_since", UtcDateTime),
+    Column("complete_since", UtcDateTime),
     Column("stale", Boolean, nullable=False, server_default=false()),
     Column("revision", BigInteger, nullable=False, server_default="0"),
     Column("idempotency_key", String(255)),

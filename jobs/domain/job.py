@@ -58,6 +58,7 @@ class Job:
     failures: int = 0  #: unanswered questions in a row
     not_found_count: int = 0
     not_found_since: datetime | None = None
+    complete_since: datetime | None = None  #: its run is over, and only its adapter's storage is waited for
     stale: bool = False
     revision: int = 0  #: raised by every visible change
     idempotency_key: str | None = None

@@ -166,12 +166,15 @@ def _followed(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mov
             return Move(
                 replace(unknown, current_cost=_running_cost(job, at), next_action_at=due, updated_at=at)
             )
-        case Unseen(reason):
-            stage = f"Complete; waiting for the storage of its adapter ({reason})"
-            waiting = replace(_in_contact(job, at), current_stage=stage)
-            return Move(
-                replace(waiting, current_cost=_running_cost(job, at), next_action_at=due, updated_at=at)
+        case Unseen(reason, finished_at):
+            over_at = _plausible_end(job, finished_at, at) or at
+            waiting = replace(
+                _in_contact(job, at),
+                current_stage=f"Complete; waiting for the storage of its adapter ({reason})",
+                complete_since=_held_until(job, over_at),
             )
+            cost_now = _running_cost(waiting, at)
+            return Move(replace(waiting, current_cost=cost_now, next_action_at=due, updated_at=at))
         case _:
             missed = (_denied if isinstance(sighting, Denied) else _missed)(job, at, pacing)
             if _is_lost(missed, at, pacing):
@@ -185,7 +188,7 @@ def _followed(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mov
 
 def _reported(job: Job, report: Report, at: datetime, due: datetime) -> Move:
     told = told_by(job, report, at)
-    ended = report.finished_at if _plausible_end(job, report.finished_at, at) else None
+    ended = _plausible_end(job, report.finished_at, at)
     match report.status:
         case ClusterStatus.COMPLETED:
             move = _end(replace(told, progress=100.0), Seen.COMPLETED, at, billed_until=ended or at)
@@ -202,7 +205,9 @@ def _reported(job: Job, report: Report, at: datetime, due: datetime) -> Move:
             words = "The cluster cancelled this job."
             return replace(fail(told, Seen.FAILED, words, at, ended, proven=True), points=report.points)
         case _:
-            running = replace(told, current_cost=_running_cost(job, at), next_action_at=due)
+            if report.status is not None:  # it runs, and the whole of it costs, whatever was told before
+                told = replace(told, complete_since=None)
+            running = replace(told, current_cost=_running_cost(told, at), next_action_at=due)
             return Move(running, report.points)
 
 
@@ -236,10 +241,11 @@ def freed(job: Job, finished_at: datetime | None, at: datetime) -> Move:
         return Move(free)
     held_from = max(job.completed_at, job.accepted_at)
     held_until = finished_at if finished_at is not None and finished_at < at else at
-    amount = cost(job.gpu_config, held_until - held_from)
+    held = _held_until(job, held_until) - held_from
+    amount = cost(job.gpu_config, held)
     if amount == 0:
         return Move(free)
-    overrun = Charge(RELEASE_OVERRUN, amount, billed_hours(held_until - held_from), at)
+    overrun = Charge(RELEASE_OVERRUN, amount, billed_hours(held), at)
     return Move(replace(free, final_cost=(job.final_cost or ZERO) + amount), charges=(overrun,))
 
 
@@ -255,7 +261,7 @@ def _end(job: Job, seen: Seen, at: datetime, *, billed_until: datetime, proven: 
     """Enter the final status `seen` leads to, books closed."""
     charges: tuple[Charge, ...] = ()
     if job.started_at is not None:
-        held = billed_until - job.started_at
+        held = _held_until(job, billed_until) - job.started_at
         charges = (Charge(TRAINING_COMPUTE, cost(job.gpu_config, held), billed_hours(held), at),)
     final_cost = sum((charge.amount for charge in charges), ZERO)
     over = proven or seen is Seen.COMPLETED
@@ -317,8 +323,15 @@ def _running_cost(job: Job, at: datetime) -> Decimal:
     """Never falls, whatever the clocks do."""
     if job.started_at is None:
         return job.current_cost
-    return max(job.current_cost, cost(job.gpu_config, at - job.started_at))
+    return max(job.current_cost, cost(job.gpu_config, _held_until(job, at) - job.started_at))
 
 
-def _plausible_end(job: Job, finished_at: datetime | None, at: datetime) -> bool:
-    return finished_at is not None and job.started_at is not None and job.started_at <= finished_at <= at
+def _held_until(job: Job, at: datetime) -> datetime:
+    """`at`, but no GPU is held by a run that was seen complete before."""
+    return min(at, job.complete_since or at)
+
+
+def _plausible_end(job: Job, finished_at: datetime | None, at: datetime) -> datetime | None:
+    if finished_at is None or job.started_at is None:
+        return None
+    return finished_at if job.started_at <= finished_at <= at else None

@@ -105,6 +105,7 @@ class Unseen:
     """Poll: the run is complete, and our storage cannot be asked for its adapter. Our outage, never the job's failure."""
 
     reason: str
+    finished_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

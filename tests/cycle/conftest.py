@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from jobs.buckets import DATASETS, Buckets, LocalBuckets
+from jobs.buckets import DATASETS, Buckets, LocalBuckets, StorageUnavailable
 from jobs.callback_url import CallbackUrls
 from jobs.cluster import open_cluster
 from jobs.commands import Commands
@@ -51,6 +51,20 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Time goes by."""
         self.instant += timedelta(seconds=seconds)
+
+
+class Folder(LocalBuckets):
+    """Local buckets that nobody can look into while they are away."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, PUBLIC_URL, SECRET)
+        self.is_away = False
+
+    async def size(self, bucket: str, path: str) -> int | None:
+        """As the local buckets, or as a disk that fails."""
+        if self.is_away:
+            raise StorageUnavailable("The storage folder cannot be used: Input/output error.")
+        return await super().size(bucket, path)
 
 
 @dataclass
@@ -150,7 +164,7 @@ async def furnished(
     """
     clock, rings = clock or Clock(), Rings()
     paced = Pacing(dedupes=dedupes, **pacing)
-    buckets = LocalBuckets(storage, PUBLIC_URL, SECRET) if isinstance(storage, Path) else storage
+    buckets = Folder(storage) if isinstance(storage, Path) else storage
     urls = CallbackUrls(PUBLIC_URL, SECRET)
     commands = Commands(
         database,

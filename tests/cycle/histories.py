@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -28,7 +27,7 @@ from jobs.domain.errors import JobFinished
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.payload import read_report
 from jobs.reports import CallbackOutcome
-from tests.cycle.conftest import PUBLIC_URL, SECRET, USER, Clock, House, furnished
+from tests.cycle.conftest import PUBLIC_URL, SECRET, USER, Clock, Folder, House, furnished
 from tests.cycle.fault_tables import TO_CANCEL, TO_STATUS, TO_SUBMIT
 from tests.database.acts import reported
 from tests.invariants import Snapshot, flaws, flaws_at_rest, flaws_between, flaws_of_journal, snapshot
@@ -39,6 +38,7 @@ Then = tuple[str, float] | None  # whose pass follows, after how many seconds
 
 MOST_JOBS = 4  # unfinished at the same time
 FACTS = {"external_job_id", "accepted_at", "next_action_at", "revision"}  # stored with or without a claim
+ADAPTER = {"path": "adapter.tar", "size_bytes": 1, "sha256": "0" * 64}  # reported, and never there
 DAY_OF_SILENCE = (400, 400, 43_200, 43_200)  # seconds between passes that nobody answers
 SECONDS = st.sampled_from([31, 0, 1, 5, 61, 130, 400, 3600])
 WHICH = st.integers(0, 59)
@@ -70,7 +70,7 @@ class Site:
 
     runner: asyncio.Runner
     database: Database
-    storage: Path
+    storage: Folder
     dataset: Dataset | None = field(default=None)
 
     def run(self, wanted: Coroutine[Any, Any, T]) -> T:
@@ -80,6 +80,7 @@ class Site:
     @asynccontextmanager
     async def house(self) -> AsyncIterator[House]:
         """An empty house with one dataset."""
+        self.storage.is_away = False
         async with self.database.begin() as tx:
             for table in reversed(metadata.sorted_tables):
                 if table.name != "datasets":
@@ -279,12 +280,21 @@ class Histories(RuleBasedStateMachine):
             self.cluster.jobs[job].progress(percent, current_step=max(told, default=0), points=points)
         self.go_on(then)
 
-    @rule(which=WHICH, end=ENDS, says_when=st.booleans(), then=THEN)
-    def a_run_ends(self, which: int, end: str, says_when: bool, then: Then) -> None:
+    @rule(which=WHICH, end=ENDS, says_when=st.booleans(), storage_is_away=st.booleans(), then=THEN)
+    def a_run_ends(self, which: int, end: str, says_when: bool, storage_is_away: bool, then: Then) -> None:
+        self.site.storage.is_away = storage_is_away
         ours = self.cluster.jobs[self.pick(which)]
-        when = {"finished_at": self.clock.instant} if says_when and end in {"complete", "fail"} else {}
+        told: dict[str, Any] = {"artifact": ADAPTER} if end == "complete" else {}
+        if says_when and end in {"complete", "fail"}:
+            told["finished_at"] = self.clock.instant
         if ours.live:
-            getattr(ours, end)(**when)
+            getattr(ours, end)(**told)
+        self.go_on(then)
+
+    @precondition(lambda self: self.site.storage.is_away)
+    @rule(then=THEN)
+    def the_storage_comes_back(self, then: Then) -> None:
+        self.site.storage.is_away = False
         self.go_on(then)
 
     @rule(which=WHICH, percent=PERCENT, steps=STEPS, word=WORDS, then=THEN)
@@ -333,27 +343,35 @@ class Histories(RuleBasedStateMachine):
             self.site.run(self.opened.__aexit__(None, None, None))
 
     async def _come_to_rest(self) -> None:
-        """With all faults over every job ends, or runs, and then ends."""
+        """With all faults over every job ends, or runs, and then ends, as soon as its adapter can be looked for."""
         if self.away:
             await self.cluster.come_back()
+        self.site.storage.is_away = False
         for pause in self.under_way:
             pause.end()
         await self._pass_until_right()
         for ours in self.cluster.jobs.values():
             if ours.live:
-                ours.complete()
+                ours.complete(artifact=ADAPTER)
+        self.site.storage.is_away = True
+        for _ in range(2):
+            await self._pass_once()
+        self.site.storage.is_away = False
         await self._pass_until_right()
         assert {job["status"] for job in self.last.jobs.values()} <= {"completed", "failed", "cancelled"}
         for job_id, steps in self.told.items():
             if self.last.jobs[job_id]["status"] == "completed":
                 assert steps <= set(self.last.steps[job_id])
 
+    async def _pass_once(self) -> None:
+        self.clock.advance(400)
+        await self._both()
+        self.look_at(await snapshot(self.site.database))
+
     async def _pass_until_right(self) -> None:
         left = ["not looked at"]
         for _ in range(30):
-            self.clock.advance(400)
-            await self._both()
-            self.look_at(await snapshot(self.site.database))
+            await self._pass_once()
             left = [*flaws_at_rest(self.last, self.cluster.jobs)]
             if not left:
                 break

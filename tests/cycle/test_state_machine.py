@@ -15,6 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import event
 
 from jobs.database import Database
+from tests.cycle.conftest import Folder
 from tests.cycle.histories import Histories, Site
 
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
@@ -34,7 +35,7 @@ SETTINGS = settings(
 def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
     """Where histories happen."""
     with asyncio.Runner() as runner:
-        made = Site(runner, Database.open(database_url), tmp_path / "storage")
+        made = Site(runner, Database.open(database_url), Folder(tmp_path / "storage"))
         if made.database.dialect == "sqlite":
             event.listen(made.database.engine.sync_engine, "connect", _let_go_of_the_disk)
         yield made

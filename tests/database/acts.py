@@ -1,7 +1,12 @@
 """What workers, commands and callbacks do to a stored job, for tests of the storage."""
 
 from datetime import timedelta
+from importlib.resources import files
 from uuid import UUID
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
 
 from jobs.commands import Commands
 from jobs.database import Database, jobs, saving, telling
@@ -58,3 +63,16 @@ async def callback(database: Database, job: Job, report: Report, *, at: float = 
             tx, [told_by_trainer(found, [report], after(at), timedelta()) for found in held.values()]
         )
     return bool(held)
+
+
+async def go_back(database: Database, version: str) -> None:
+    """Bring a database to an older version of the schema, as far as its rows are known there."""
+    config = Config()
+    config.set_main_option("script_location", str(files("jobs.database") / "migrations"))
+
+    def downgrade(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.downgrade(config, version)
+
+    async with database.begin() as tx:
+        await tx.run_sync(downgrade)

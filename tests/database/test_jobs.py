@@ -198,6 +198,7 @@ async def test_everything_a_row_may_hold_survives_being_saved(database: Database
         last_contact_at=at,
         contact_lost_since=at.astimezone(timezone(timedelta(hours=13))),
         not_found_count=2,
+        complete_since=at,
         stale=True,
         next_action_at=at,
         updated_at=at,

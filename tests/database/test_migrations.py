@@ -9,9 +9,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from jobs.database import Database, SchemaMismatch
+from jobs.database import Database, SchemaMismatch, metrics
 from jobs.database.migrate import check_schema, migrate, newest_version
 from jobs.database.tables import metadata
+from jobs.domain.lifecycle import JobStatus
+from tests.database.acts import go_back
+from tests.database.rows import look, new_job, put
+from tests.domain.factories import a_point
 from tests.services import PostgresServer
 
 
@@ -30,6 +34,24 @@ async def test_the_migrated_schema_equals_the_models(database: Database) -> None
 
 async def test_migrating_again_changes_nothing(database_url: str) -> None:
     assert (await migrate(database_url))[0] == f"schema version {newest_version()}"
+
+
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0004"])
+async def test_an_upgrade_keeps_what_is_there(database: Database, database_url: str, version: str) -> None:
+    made = [new_job(status) for status in JobStatus]
+    await put(database, *made)
+    async with database.begin() as tx:
+        for job in made:
+            await metrics.upsert_many(tx, [(job.id, (a_point(1), a_point(2)))])
+    before = [await look(database, job) for job in made]
+    await go_back(database, version)
+    with pytest.raises(SchemaMismatch, match=f"schema version {version}, this program needs"):
+        await check_schema(database)
+    assert (await migrate(database_url))[0] == f"schema version {newest_version()} (was {version})"
+    assert [await look(database, job) for job in made] == before
+    async with database.read() as tx:
+        assert {len(await metrics.newest(tx, job.id, last=9)) for job in made} == {2}
+        assert await tx.run_sync(differences) == []
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

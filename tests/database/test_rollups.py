@@ -13,6 +13,7 @@ from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import SERIES, Point, once_per_step
 from jobs.domain.thinning import LAST_STEP, thin
+from tests.database.acts import go_back
 from tests.database.rows import look, put_one, sql
 from tests.domain.factories import a_point, after
 
@@ -138,12 +139,7 @@ async def test_what_was_stored_before_there_were_roll_ups_has_them_after_the_upg
     points = run(0, 9_000, stride=3)
     await deliver(database, job, *(points[at : at + 500] for at in range(0, 9_000, 500)))
     before = await widths(database)
-    for statement in (
-        "DROP TABLE metrics_spans",
-        "DROP INDEX ix_metrics_points_non_finite",
-        "UPDATE alembic_version SET version_num = '0003'",
-    ):
-        await sql(database, statement)
+    await go_back(database, "0003")
     assert (await migrate(database_url))[-1] == "rolled up the histories of 1 jobs"
     assert await widths(database) == before != {}
     assert await thinned(database, job, 200, 100, 20_000) == thin(between(points, 100, 20_000), 200)

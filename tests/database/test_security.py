@@ -241,6 +241,7 @@ async def test_the_api_never_writes_owner_price_external_id_or_what_only_the_clu
         *("external_job_id", "accepted_at", "started_at", "submitted_at", "signed_until", "released_at"),
         *("estimated_total_cost", "total_epochs", "artifact_id", "error_message", "error_stack"),
         *("idempotency_key", "request_hash", "last_contact_at", "not_found_count", "not_found_since"),
+        "complete_since",
     }
     for column in forbidden:
         await denied(roles.api, f"UPDATE training_jobs SET {column} = {column}", "ada")

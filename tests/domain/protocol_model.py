@@ -28,6 +28,7 @@ from jobs.domain.sighting import (
     StillHeld,
     Stopped,
     Unclear,
+    Unseen,
 )
 from tests.domain.factories import NOON, PACING, a_job
 
@@ -144,6 +145,9 @@ def events(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
         yield f"{call.verb} arrives", deliver(world, call, rules, answered=True)
         if call.asker is not None:
             yield f"{call.verb} arrives, its answer is lost", deliver(world, call, rules, answered=False)
+            if call.verb is Step.POLL and (call.name, DONE) in world.runs:
+                unseen = deliver(world, call, rules, answered=True, storage_is_away=True)
+                yield "poll arrives, and the storage is away", unseen
     if not world.row.status.is_final:
         yield "the owner cancels", world._replace(row=timeless(cancel(world.row, NOON).job))
     for name, state in world.runs:
@@ -222,7 +226,9 @@ def send(world: World, me: int, rules: Rules) -> World:
     return with_worker(world, me, worker._replace(waits=True))
 
 
-def deliver(world: World, call: Call, rules: Rules, *, answered: bool) -> World:
+def deliver(
+    world: World, call: Call, rules: Rules, *, answered: bool, storage_is_away: bool = False
+) -> World:
     """The call reaches the cluster, which acts on it and answers. A run's name is its key's."""
     runs = dict(world.runs)
     if call.verb is Step.SUBMIT and (
@@ -233,7 +239,7 @@ def deliver(world: World, call: Call, rules: Rules, *, answered: bool) -> World:
         runs[call.name] = DEAD
     answers: dict[Step, Sighting] = {
         Step.SUBMIT: Accepted(call.name),
-        Step.POLL: Report(status=runs[call.name]),
+        Step.POLL: Unseen("no bucket") if storage_is_away else Report(status=runs[call.name]),
         Step.STOP: Stopped(),
     }
     world = world._replace(wire=world.wire - {call}, runs=frozenset(runs.items()))
