@@ -204,6 +204,13 @@ async def test_picked_jobs_are_compared(furnished: Stack, visit: Visit) -> None:
     await expect(page.get_by_role("img", name=re.compile("Cost against validation loss"))).to_be_visible()
 
 
+async def test_a_job_is_run_again_with_its_preset_and_its_changes(furnished: Stack, visit: Visit) -> None:
+    page = await job_page(visit, furnished, "bold")
+    await page.get_by_role("link", name="Run again").click()
+    await expect(page.get_by_role("radio", checked=True)).to_have_value("mistral-7b-balanced")
+    await expect(page.get_by_label("LoRA rank")).to_have_value("64")
+
+
 async def test_a_file_is_looked_into_before_it_is_sent(furnished: Stack, visit: Visit) -> None:
     page = await visit(furnished.sign_in.replace("/training/jobs", "/training/jobs/new"))
     chosen = page.get_by_label("Upload a new one")

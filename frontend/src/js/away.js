@@ -3,8 +3,10 @@
 import { part, text } from "./dom.js";
 import { retryNow } from "./poll.js";
 
+/** @type {ReturnType<typeof setInterval> | undefined} */
 let ticking;
 
+/** @param {import("./poll.js").Outage} outage */
 export function showAway({ since, retryAt, message }) {
   const strip = part(document, "away");
   const clock = new Date(since).toLocaleTimeString(undefined, { timeStyle: "medium" });

@@ -3,9 +3,13 @@
 
 export const NONE = "–";
 
+/** @type {(value: unknown) => value is null | undefined} */
 const missing = (value) => value === null || value === undefined;
 
-/** "1234.5" → "$1,234.50". */
+/**
+ * "1234.5" → "$1,234.50".
+ * @param {string | null | undefined} decimal
+ */
 export function money(decimal) {
   if (missing(decimal)) return NONE;
   const [, sign, whole, cents = ""] = String(decimal).match(/^(-?)(\d+)(?:\.(\d+))?$/) ?? [];
@@ -13,22 +17,34 @@ export function money(decimal) {
   return `${sign}$${whole.replace(/\B(?=(\d{3})+$)/g, ",")}.${cents.padEnd(2, "0")}`;
 }
 
-/** 1234567 → "1,234,567". */
+/**
+ * 1234567 → "1,234,567".
+ * @param {number | null | undefined} number
+ */
 export function count(number) {
   return missing(number) ? NONE : number.toLocaleString("en-US", { maximumFractionDigits: 0 });
 }
 
-/** A loss with four decimals. */
+/**
+ * A loss with four decimals.
+ * @param {number | null | undefined} number
+ */
 export function loss(number) {
   return missing(number) ? NONE : number.toFixed(4);
 }
 
-/** Percent with at most one decimal, cut rather than rounded: 99.97 is not yet 100. */
+/**
+ * Percent with at most one decimal, cut rather than rounded: 99.97 is not yet 100.
+ * @param {number | null | undefined} number
+ */
 export function percent(number) {
   return missing(number) ? NONE : `${Math.floor(number * 10 + 1e-6) / 10}%`;
 }
 
-/** A measured figure with as many digits as it deserves: 1234 → "1,234", 12.34 → "12.3", 0.00021 → "2.1e-4". */
+/**
+ * A measured figure with as many digits as it deserves: 1234 → "1,234", 12.34 → "12.3", 0.00021 → "2.1e-4".
+ * @param {number | null | undefined} number
+ */
 export function figure(number) {
   if (missing(number)) return NONE;
   const size = Math.abs(number);
@@ -37,29 +53,41 @@ export function figure(number) {
   return String(Number(number.toPrecision(3)));
 }
 
-/** A number somebody set, with every digit of it: 0.0002 → "2e-4", 0.05 → "0.05". */
+/**
+ * A number somebody set, with every digit of it: 0.0002 → "2e-4", 0.05 → "0.05".
+ * @param {number | null | undefined} number
+ */
 export function exact(number) {
   if (missing(number)) return NONE;
   return number !== 0 && Math.abs(number) < 0.001 ? number.toExponential() : String(number);
 }
 
-/** Seconds → "45s", "2m 05s", "3h 20m", "2d 4h". */
+/**
+ * Seconds → "45s", "2m 05s", "3h 20m", "2d 4h".
+ * @param {number | null | undefined} seconds
+ */
 export function duration(seconds) {
   if (missing(seconds)) return NONE;
   const whole = Math.max(0, Math.round(seconds));
-  const pad = (value) => String(value).padStart(2, "0");
+  const pad = (/** @type {number} */ value) => String(value).padStart(2, "0");
   if (whole < 60) return `${whole}s`;
   if (whole < 3600) return `${Math.floor(whole / 60)}m ${pad(whole % 60)}s`;
   if (whole < 86400) return `${Math.floor(whole / 3600)}h ${pad(Math.floor((whole % 3600) / 60))}m`;
   return `${Math.floor(whole / 86400)}d ${Math.floor((whole % 86400) / 3600)}h`;
 }
 
-/** The seconds that a job ran, or has run so far; null before it did. */
+/**
+ * The seconds that a job ran, or has run so far; null before it did.
+ * @param {{startedAt: string | null, completedAt: string | null}} job
+ */
 export function ranFor({ startedAt, completedAt }, now = Date.now()) {
   return startedAt ? ((completedAt ? Date.parse(completedAt) : now) - Date.parse(startedAt)) / 1000 : null;
 }
 
-/** An estimate in hours → "about 12 minutes", in words that claim no more than is known. */
+/**
+ * An estimate in hours → "about 12 minutes", in words that claim no more than is known.
+ * @param {number} hours
+ */
 export function roughHours(hours) {
   const minutes = hours * 60;
   if (minutes < 1) return "under a minute";
@@ -67,7 +95,10 @@ export function roughHours(hours) {
   return `about ${Number(hours.toFixed(1))} hours`;
 }
 
-/** 1536 → "1.5 kB" in powers of 1,000. */
+/**
+ * 1536 → "1.5 kB" in powers of 1,000.
+ * @param {number | null | undefined} number
+ */
 export function bytes(number) {
   if (missing(number)) return NONE;
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -80,22 +111,35 @@ export function bytes(number) {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** An instant on this person's clock. */
+/**
+ * An instant on this person's clock.
+ * @param {string | null | undefined} iso
+ */
 export function localTime(iso) {
   return missing(iso) ? NONE : new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 }
 
-/** The time of day alone, "short" or "medium". */
+/**
+ * The time of day alone.
+ * @param {string | null | undefined} iso
+ * @param {"short" | "medium"} timeStyle
+ */
 export function localClock(iso, timeStyle = "medium") {
   return missing(iso) ? NONE : new Date(iso).toLocaleTimeString(undefined, { timeStyle });
 }
 
-/** The same instant in UTC, for a title. */
+/**
+ * The same instant in UTC, for a title.
+ * @param {string | null | undefined} iso
+ */
 export function utcTime(iso) {
   return missing(iso) ? "" : `${new Date(iso).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
-/** How long ago, in the largest whole unit: "just now", "5 min ago", "3 h ago", then the date. */
+/**
+ * How long ago, in the largest whole unit: "just now", "5 min ago", "3 h ago", then the date.
+ * @param {string | null | undefined} iso
+ */
 export function ago(iso, now = Date.now()) {
   if (missing(iso)) return NONE;
   const seconds = (now - Date.parse(iso)) / 1000;
@@ -105,7 +149,10 @@ export function ago(iso, now = Date.now()) {
   return new Date(iso).toLocaleDateString(undefined, { dateStyle: "medium" });
 }
 
-/** `2x NVIDIA A100`. */
+/**
+ * `2x NVIDIA A100`.
+ * @param {{gpuType: string, numGpus: number}} config
+ */
 export function gpus({ gpuType, numGpus }) {
   return `${numGpus}x ${gpuType}`;
 }

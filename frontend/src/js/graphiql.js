@@ -8,12 +8,16 @@ import { createRoot } from "react-dom/client";
 import * as session from "./session.js";
 
 const here = new URL(".", import.meta.url);
-const endpoint = document.querySelector('meta[name="graphql-endpoint"]').content;
+const endpoint = document.querySelector('meta[name="graphql-endpoint"]')?.getAttribute("content") ?? "/graphql";
+/** @type {Record<string, string>} */
 const workers = { json: "json.worker.js", graphql: "graphql.worker.js" };
 
-globalThis.MonacoEnvironment = {
-  getWorker: (_id, label) => new Worker(new URL(workers[label] ?? "editor.worker.js", here), { type: "module" }),
-};
+Object.assign(globalThis, {
+  MonacoEnvironment: {
+    getWorker: (/** @type {string} */ _id, /** @type {string} */ label) =>
+      new Worker(new URL(workers[label] ?? "editor.worker.js", here), { type: "module" }),
+  },
+});
 
 const WELCOME = `# Your newest jobs, how they go and what they cost.
 # Ctrl+Enter runs it; Ctrl+Space suggests; the book at the left is the schema.
@@ -38,6 +42,10 @@ query NewestJobs {
 const asked = new URLSearchParams(location.hash.slice(1));
 const initial = asked.has("query") ? { initialQuery: asked.get("query"), initialVariables: asked.get("variables") ?? "" } : {};
 
+/**
+ * @param {object} params
+ * @param {{headers?: Record<string, string>}} [options]
+ */
 async function ask(params, { headers = {} } = {}) {
   const known = session.token();
   const response = await fetch(endpoint, {
@@ -57,7 +65,7 @@ async function ask(params, { headers = {} } = {}) {
 /** Shown while nobody is signed in: the explorer can only ask once it has a token. */
 function SignIn() {
   const [value, setValue] = useState("");
-  const submit = (event) => {
+  const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     if (value.trim()) session.signIn(value);
   };
@@ -69,7 +77,7 @@ function SignIn() {
       h("p", null, "and paste what it prints:"),
       h("label", { htmlFor: "token" }, "Token"),
       h("input", { id: "token", type: "password", autoComplete: "off", spellCheck: false, required: true,
-                   value, onChange: (event) => setValue(event.target.value) }),
+                   value, onChange: (/** @type {{target: HTMLInputElement}} */ event) => setValue(event.target.value) }),
       h("button", { type: "submit" }, "Sign in"),
       h("p", null, h("a", { href: "/training/jobs" }, "Back to the training monitor"))));
 }
@@ -82,4 +90,4 @@ function Page() {
 }
 
 await session.begin();
-createRoot(document.getElementById("graphiql")).render(h(Page));
+createRoot(/** @type {HTMLElement} */ (document.getElementById("graphiql"))).render(h(Page));

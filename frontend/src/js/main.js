@@ -13,6 +13,7 @@ import { mountJobList } from "./views/job-list.js";
 import { notFound, trouble } from "./views/notice.js";
 import { mountSignIn } from "./views/sign-in.js";
 
+/** @type {[RegExp, import("./kinds.js").View][]} */
 const ROUTES = [
   [/^\/training\/jobs\/?$/, mountJobList],
   [/^\/training\/jobs\/new\/?$/, mountJobForm],
@@ -20,10 +21,13 @@ const ROUTES = [
   [/^\/training\/jobs\/([^/]+)\/?$/, mountJobDetail],
 ];
 
-const main = document.getElementById("main");
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 let leaving = new AbortController();
 
-/** Goes to another address of the monitor. `keep` leaves the focus where it is: the same view, asked differently. */
+/**
+ * Goes to another address of the monitor. `keep` leaves the focus where it is: the same view, asked differently.
+ * @type {import("./kinds.js").Navigate}
+ */
 export function navigate(address, { replace = false, keep = false, state = null } = {}) {
   history[replace ? "replaceState" : "pushState"](state, "", address);
   mount({ moveFocus: !keep });
@@ -39,6 +43,7 @@ async function mount({ moveFocus = false } = {}) {
   part(document, "sign-out").title = `Sign out ${session.userId() ?? ""}`.trim();
   part(document, "sign-out").setAttribute("aria-label", `Sign out ${session.userId() ?? ""}`.trim());
   const url = new URL(location.href);
+  /** @type {[import("./kinds.js").View, string[]]} */
   const [view, parameters] = signedIn ? route(url.pathname) : [mountSignIn, []];
   const root = document.createElement("div");
   root.className = "view";
@@ -53,6 +58,10 @@ async function mount({ moveFocus = false } = {}) {
   }
 }
 
+/**
+ * @param {string} path
+ * @returns {[import("./kinds.js").View, string[]]}
+ */
 function route(path) {
   for (const [pattern, view] of ROUTES) {
     const match = path.match(pattern);
@@ -68,10 +77,11 @@ function arrive() {
   announce(document.title);
 }
 
+/** @param {MouseEvent} event */
 function follow(event) {
-  const link = event.target.closest?.("a[href]");
-  const ours = link && link.origin === location.origin && link.pathname.startsWith("/training/jobs");
-  if (!ours || event.defaultPrevented || event.button !== 0 || link.hasAttribute("download")) return;
+  const link = event.target instanceof Element && /** @type {HTMLAnchorElement | null} */ (event.target.closest("a[href]"));
+  if (!link || link.origin !== location.origin || !link.pathname.startsWith("/training/jobs")) return;
+  if (event.defaultPrevented || event.button !== 0 || link.hasAttribute("download")) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || link.hash) return;
   event.preventDefault();
   navigate(link.href, { keep: link.hasAttribute("data-keep") });

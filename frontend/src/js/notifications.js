@@ -6,10 +6,15 @@ import { MARK_READ, NOTIFICATIONS, UNREAD, UNREAD_IDS } from "./documents.js";
 import { ago, localTime } from "./format.js";
 import { poll } from "./poll.js";
 import * as session from "./session.js";
+import { said } from "./thrown.js";
 import { setUnread } from "./title.js";
 import { toast } from "./toasts.js";
 
+/** @typedef {import("./kinds.js").Note} Note */
+/** @typedef {import("./kinds.js").Navigate} Navigate */
+
 const EVERY_MS = 30_000;
+/** @type {Partial<Record<Note["type"], string>>} */
 const ICONS = {
   JOB_STARTED: "running",
   JOB_COMPLETED: "completed",
@@ -21,6 +26,7 @@ const ICONS = {
 let count = 0;
 let stop = new AbortController();
 
+/** @param {{navigate: Navigate}} page */
 export function beginNotifications({ navigate }) {
   const bell = part(document, "bell");
   const button = part(bell, "bell-button");
@@ -34,8 +40,9 @@ export function beginNotifications({ navigate }) {
     close();
     button.focus();
   });
-  document.addEventListener("click", (event) => bell.contains(event.target) || close());
-  document.addEventListener("focusin", (event) => bell.contains(event.target) || close());
+  const elsewhere = (/** @type {Event} */ { target }) => (target instanceof Node && bell.contains(target)) || close();
+  document.addEventListener("click", elsewhere);
+  document.addEventListener("focusin", elsewhere);
   session.onSessionChange(watch);
   watch();
 }
@@ -63,6 +70,7 @@ function watch() {
   }).catch(() => {});
 }
 
+/** @param {number} unread */
 function show(unread) {
   const button = part(document, "bell-button");
   if (unread > count) announce(`${unread} unread notifications`);
@@ -75,6 +83,7 @@ function show(unread) {
   part(document, "mark-all").hidden = unread === 0;
 }
 
+/** @param {Navigate} navigate */
 async function open(navigate) {
   const panel = part(document, "notifications");
   panel.hidden = false;
@@ -87,7 +96,7 @@ async function open(navigate) {
     say(notifications.nodes.length ? "" : "Nothing yet. You will be told here when a job starts and ends.");
     part(panel, "notification-list").replaceChildren(...notifications.nodes.map((note) => row(note, navigate)));
   } catch (error) {
-    say(`They could not be loaded. ${error.message}`);
+    say(`They could not be loaded. ${said(error)}`);
   } finally {
     part(panel, "mark-all").disabled = false;
   }
@@ -98,12 +107,17 @@ function close() {
   attribute(part(document, "bell-button"), "aria-expanded", "false");
 }
 
+/** @param {string} words */
 function say(words) {
   const note = part(document, "notifications-note");
   text(note, words);
   note.hidden = !words;
 }
 
+/**
+ * @param {Note} note
+ * @param {Navigate} navigate
+ */
 function row(note, navigate) {
   const node = clone("note");
   node.dataset.id = note.id;
@@ -143,24 +157,28 @@ async function markAllRead() {
       if (!ids.length || !(await markRead(ids))) return;
     }
   } catch (error) {
-    toast(`Not marked read. ${error.message}`, { kind: "failed" });
+    toast(`Not marked read. ${said(error)}`, { kind: "failed" });
   }
 }
 
-/** Whether it went well; if not, it was said. */
+/**
+ * Whether it went well; if not, it was said.
+ * @param {string[]} ids
+ */
 async function markRead(ids) {
   try {
     const { markNotificationsRead: result } = await graphql(MARK_READ, { ids });
     if (!result.viewer) throw new Error(result.message);
     for (const id of ids) {
       const node = document.querySelector(`.note[data-id="${CSS.escape(id)}"]`);
-      node?.classList.remove("is-unread");
-      if (node) part(node, "note-read").hidden = true;
+      if (!node) continue;
+      node.classList.remove("is-unread");
+      part(node, "note-read").hidden = true;
     }
     show(result.viewer.unreadNotifications);
     return true;
   } catch (error) {
-    toast(`Not marked read. ${error.message}`, { kind: "failed" });
+    toast(`Not marked read. ${said(error)}`, { kind: "failed" });
     return false;
   }
 }

@@ -2,11 +2,15 @@
 
 import { secondsLeft } from "./series.js";
 
+/** @typedef {import("./kinds.js").Job} Job */
+
 const WINDOW = 50; // of the newest points, as in series.js
 
 /**
  * `{seconds, at, cost, steps}`: seconds left, the instant of the end, dollars as a decimal string, and over how many of
  * the newest points the pace was taken; null while nothing can be said.
+ * @param {Job} job
+ * @param {import("./kinds.js").Point[]} points
  */
 export function outlook(job, points, now = Date.now()) {
   if (job.status !== "RUNNING" || job.stale) return null;
@@ -16,7 +20,10 @@ export function outlook(job, points, now = Date.now()) {
   return { seconds, at: now + seconds * 1000, cost: cost.toFixed(2), points: Math.min(WINDOW, points.length) };
 }
 
-/** The cost of a whole training beside its estimate: "12% below the estimate"; "" where there is nothing to compare. */
+/**
+ * The cost of a whole training beside its estimate: "12% below the estimate"; "" where there is nothing to compare.
+ * @param {Pick<Job, "status" | "costs">} job
+ */
 export function againstEstimate({ status, costs: { estimatedTotal, final } }) {
   if (status !== "COMPLETED") return "";
   const [estimated, paid] = [Number(estimatedTotal), Number(final)];

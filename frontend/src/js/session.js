@@ -2,7 +2,9 @@
 // It arrives in the address (`#token=…`), rests in sessionStorage, and other open tabs lend it to a new one.
 
 const KEY = "lora-pipeline.token";
+/** @type {Set<() => void>} */
 const listeners = new Set();
+/** @type {"refused" | "left" | null} */
 let farewell = null;
 const tabs = "BroadcastChannel" in globalThis ? new BroadcastChannel("lora-pipeline.session") : null;
 
@@ -22,6 +24,7 @@ export async function begin() {
   }
 }
 
+/** @param {string} value */
 export function signIn(value) {
   sessionStorage.setItem(KEY, value.trim());
   tell();
@@ -43,22 +46,30 @@ export function whyEnded() {
   return farewell;
 }
 
-/** Calls `listener` whenever somebody signs in or out; the answer ends that. */
+/**
+ * Calls `listener` whenever somebody signs in or out; the answer ends that.
+ * @param {() => void} listener
+ * @returns {() => void}
+ */
 export function onSessionChange(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-/** The `sub` of the token, for display only; null when it cannot be read. */
+/**
+ * The `sub` of the token, for display only; null when it cannot be read.
+ * @returns {string | null}
+ */
 export function userId(value = token()) {
   try {
-    const payload = value.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const payload = (value ?? "").split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
     return JSON.parse(atob(payload)).sub ?? null;
   } catch {
     return null;
   }
 }
 
+/** @param {"refused" | "left"} why */
 function end(why) {
   farewell = why;
   sessionStorage.removeItem(KEY);
@@ -69,15 +80,15 @@ function tell() {
   for (const listener of listeners) listener();
 }
 
-function borrow() {
+async function borrow() {
   if (!tabs) return;
-  return new Promise((resolve) => {
+  await new Promise((resolve) => {
     const giveUp = setTimeout(resolve, 80);
     tabs.addEventListener("message", ({ data }) => {
       if (data.kind !== "token" || token()) return;
       sessionStorage.setItem(KEY, data.token);
       clearTimeout(giveUp);
-      resolve();
+      resolve(null);
     });
     tabs.postMessage({ kind: "token?" });
   });

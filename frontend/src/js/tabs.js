@@ -2,16 +2,21 @@
 
 import { attribute } from "./dom.js";
 
-/** Calls `onShow(name)` for the tab shown first and for every later choice. Names come from ids `tab-{name}`. */
+/**
+ * Calls `onShow(name)` for the tab shown first and for every later choice. Names come from ids `tab-{name}`.
+ * @param {HTMLElement} root
+ * @param {(name: string) => void} onShow
+ */
 export function wireTabs(root, onShow) {
-  const tabs = [...root.querySelectorAll('[role="tab"]')];
-  const nameOf = (tab) => tab.id.slice("tab-".length);
+  const tabs = /** @type {HTMLElement[]} */ ([...root.querySelectorAll('[role="tab"]')]);
+  const nameOf = (/** @type {HTMLElement} */ tab) => tab.id.slice("tab-".length);
 
-  const show = (chosen, { remember = true } = {}) => {
+  const show = (/** @type {HTMLElement} */ chosen, { remember = true } = {}) => {
     for (const tab of tabs) {
       attribute(tab, "aria-selected", String(tab === chosen));
       tab.tabIndex = tab === chosen ? 0 : -1;
-      root.querySelector(`#${tab.getAttribute("aria-controls")}`).hidden = tab !== chosen;
+      const panel = document.getElementById(tab.getAttribute("aria-controls") ?? "");
+      if (panel) panel.hidden = tab !== chosen;
     }
     if (remember) {
       const url = new URL(location.href);
@@ -26,9 +31,9 @@ export function wireTabs(root, onShow) {
   for (const [i, tab] of tabs.entries()) {
     tab.addEventListener("click", () => show(tab));
     tab.addEventListener("keydown", ({ key }) => {
-      const next = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: -1 }[key];
-      if (next === undefined) return;
-      const target = tabs.at(next % tabs.length);
+      const next = new Map([["ArrowRight", i + 1], ["ArrowLeft", i - 1], ["Home", 0], ["End", -1]]).get(key);
+      const target = next === undefined ? undefined : tabs.at(next % tabs.length);
+      if (!target) return;
       target.focus();
       show(target);
     });

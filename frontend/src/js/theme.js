@@ -3,18 +3,27 @@
 import { part } from "./dom.js";
 
 const KEY = "lora-pipeline.theme";
+/** @type {Record<string, "light" | "dark" | "system">} */
 const NEXT = { system: "light", light: "dark", dark: "system" };
+/** @type {Set<() => void>} */
 const listeners = new Set();
 
 const chosen = () => localStorage.getItem(KEY) ?? "system";
 
-/** Calls `listener` when the colours change, until `signal` aborts. */
+/**
+ * Calls `listener` when the colours change, until `signal` aborts.
+ * @param {() => void} listener
+ * @param {AbortSignal} signal
+ */
 export function onThemeChange(listener, signal) {
   listeners.add(listener);
   signal.addEventListener("abort", () => listeners.delete(listener));
 }
 
-/** A colour token as the canvas understands it, for example `rgb(79, 70, 229)`. */
+/**
+ * A colour token as the canvas understands it, for example `rgb(79, 70, 229)`.
+ * @param {string} token
+ */
 export function colour(token) {
   const probe = document.createElement("i");
   probe.style.color = `var(${token})`;

@@ -2,6 +2,10 @@
 
 import { money } from "./format.js";
 
+/** @typedef {import("./kinds.js").Job} Job */
+/** @typedef {{icon: string, what: string, why?: (detail: string) => string}} Kind */
+
+/** @type {Partial<Record<Job["events"][number]["kind"], Kind>>} */
 const EVENTS = {
   CREATED: { icon: "queued", what: "Asked for", why: (preset) => `from the preset ${preset}` },
   SUBMITTED: { icon: "initializing", what: "Handed to the GPU cluster" },
@@ -15,9 +19,13 @@ const EVENTS = {
   RELEASED: { icon: "release", what: "GPUs released" },
 };
 
-/** `[{at, icon, what, why}]`; `at` is an instant as the API writes it. */
+/**
+ * `[{at, icon, what, why}]`; `at` is an instant as the API writes it.
+ * @param {Pick<Job, "events" | "releasingSince" | "costs">} job
+ */
 export function timeline({ events, releasingSince, costs }) {
   const happened = events.map(({ at, kind, detail }) => {
+    /** @type {Kind} */
     const { icon, what, why } = EVENTS[kind] ?? { icon: "info", what: kind };
     return { at, icon, what, why: why && detail !== null ? why(detail) : "" };
   });

@@ -3,11 +3,13 @@
 let unread = 0;
 let words = "";
 
+/** @param {string} text */
 export function setTitle(text) {
   words = text;
   write();
 }
 
+/** @param {number} number */
 export function setUnread(number) {
   unread = number;
   write();

@@ -1,8 +1,12 @@
 // What a person typed → TrainingConfigInput, or what is wrong with it, by the paths that the API uses too. Pure.
 
+/** @typedef {"text" | "number" | "whole"} Kind */
+/** @typedef {keyof import("./kinds.js").Hyperparameters} Name */
+
 const WHOLE = /^[+-]?\d+$/;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
+/** @type {{name: Name, label: string, kind: Kind, hint: string}[]} */
 export const HYPERPARAMETERS = [
   { name: "baseModel", label: "Base model", kind: "text", hint: "A model's hub name, or a folder the cluster can read." },
   { name: "learningRate", label: "Learning rate", kind: "number", hint: "Above 0, at most 1. How far each step goes; 2e-4 is usual." },
@@ -16,9 +20,13 @@ export const HYPERPARAMETERS = [
 /**
  * `raw` holds strings: datasetId, presetId, gpuType, numGpus and one for each hyperparameter. What is empty is left
  * to the preset. Answers `{input, flaws}`; flaws are `{path, message}`, and the input is whole only without any.
+ * @param {Partial<Record<Name | "datasetId" | "presetId" | "gpuType" | "numGpus", string>>} raw
+ * @returns {{input: Partial<import("./kinds.js").TrainingInput>, flaws: import("./kinds.js").Flaw[]}}
  */
 export function trainingInput(raw) {
+  /** @type {import("./kinds.js").Flaw[]} */
   const flaws = [];
+  /** @type {(path: string, kind: Kind, typed: string | undefined) => string | number | undefined} */
   const take = (path, kind, typed) => {
     const given = (typed ?? "").trim();
     if (given === "") return undefined;
@@ -39,6 +47,11 @@ export function trainingInput(raw) {
   return { input, flaws };
 }
 
+/**
+ * @param {Kind} kind
+ * @param {string} typed
+ * @returns {[value: string | number | undefined, message: string | null]}
+ */
 function parse(kind, typed) {
   if (kind === "text") return [typed, null];
   if (!(kind === "whole" ? WHOLE : NUMBER).test(typed)) {
@@ -49,6 +62,7 @@ function parse(kind, typed) {
   return [value, null];
 }
 
+/** @param {[string, unknown][]} entries */
 function given(entries) {
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }

@@ -1,6 +1,12 @@
 // A file to a signed address, with progress: the one thing that still needs XMLHttpRequest.
 
-/** PUTs `file` to `url`. `onProgress` gets percent. Rejects with a sentence, or with an AbortError after `signal`. */
+/**
+ * PUTs `file` to `url`. `onProgress` gets percent. Rejects with a sentence, or with an AbortError after `signal`.
+ * @param {string} url
+ * @param {File} file
+ * @param {{onProgress: (percent: number) => void, signal: AbortSignal}} options
+ * @returns {Promise<void>}
+ */
 export function putFile(url, file, { onProgress, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -18,7 +24,10 @@ export function putFile(url, file, { onProgress, signal }) {
   });
 }
 
-/** A name for a dataset, from its file's: "my_pairs.v2.jsonl" → "my_pairs.v2". */
+/**
+ * A name for a dataset, from its file's: "my_pairs.v2.jsonl" → "my_pairs.v2".
+ * @param {string} fileName
+ */
 export function datasetName(fileName) {
   return fileName.replace(/\.(jsonl|json|ndjson)$/i, "").trim() || fileName;
 }

@@ -4,6 +4,10 @@ import { duration } from "./format.js";
 
 const LONG_MS = 60_000;
 
+/**
+ * @param {Pick<import("./kinds.js").Job, "status" | "stage" | "release" | "stale" | "createdAt">} job
+ * @param {unknown[]} points
+ */
 export function waitsFor(job, points, now = Date.now()) {
   const stage = sentence(job.stage);
   if (job.release === "RELEASING") return "Waiting for the GPU cluster to confirm that its GPUs are free.";
@@ -19,6 +23,7 @@ export function waitsFor(job, points, now = Date.now()) {
   return stage === "Training." ? "" : stage;
 }
 
+/** @param {string | null} words */
 function sentence(words) {
   if (!words) return "";
   const whole = `${words[0].toUpperCase()}${words.slice(1)}`;

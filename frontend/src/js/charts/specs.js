@@ -2,6 +2,7 @@
 
 import { figure, loss, percent } from "../format.js";
 
+/** @type {import("../kinds.js").JobSpec[]} */
 export const CHARTS = [
   {
     name: "loss",

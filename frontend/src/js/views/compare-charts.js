@@ -8,6 +8,12 @@ import { attribute, part, text } from "../dom.js";
 import { duration, figure, loss } from "../format.js";
 import { onThemeChange } from "../theme.js";
 
+/** @typedef {import("../kinds.js").ComparedJob} Job */
+/** @typedef {import("../kinds.js").Figure} Figure */
+/** @typedef {import("../kinds.js").Look & {byTime: boolean}} Look */
+/** @typedef {import("../kinds.js").Zoom} Zoom */
+
+/** @type {(Omit<import("../kinds.js").Spec, "series"> & {name: Figure, dots?: boolean})[]} */
 const CHARTS = [
   { name: "trainingLoss", title: "Training loss", show: loss, log: true, smooth: true },
   { name: "validationLoss", title: "Validation loss", show: loss, log: true, dots: true },
@@ -18,19 +24,30 @@ const CHARTS = [
 const NAMES = CHARTS.map(({ name }) => name);
 const SECONDS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, 172800, 604800];
 
-/** Gives back `draw(jobs)`. */
+/**
+ * Gives back `draw(jobs)`.
+ * @param {HTMLElement} root
+ * @param {number} jobsCount
+ * @param {AbortSignal} signal
+ */
 export function mountOverlay(root, jobsCount, signal) {
   let look = { ...readLook(), byTime: new URL(location.href).searchParams.get("over") === "time" };
+  /** @type {Job[]} */
   let jobs = [];
-  let columns = [];
+  let columns = overlaid(jobs, NAMES);
   let zoom = readZoom();
-  const series = ({ smooth: may, dots }) => LETTERS.slice(0, jobsCount).map((label, i) => ({ name: label, label, token: `--chart-${i + 1}`, smooth: may, dots }));
-  const x = ({ byTime }) => (byTime ? { incrs: SECONDS, values: (_plot, ticks) => ticks.map((tick) => duration(tick)) } : {});
+  const series = (/** @type {typeof CHARTS[number]} */ { smooth: may, dots }) => LETTERS.slice(0, jobsCount).map((label, i) => ({ name: label, label, token: `--chart-${i + 1}`, smooth: may, dots }));
+  /** @type {() => import("../charts/options.js").Ticks} */
+  const x = () => (look.byTime ? { incrs: SECONDS, values: (_plot, ticks) => ticks.map((tick) => duration(tick)) } : {});
   const charts = CHARTS.map((spec) => mountChart({ ...spec, series: series(spec) }, { onCursor: moved, onZoom: ranged, x }));
   part(root, "charts").replaceChildren(...charts.map(({ node }) => node));
 
-  const of = (k) => Array.from({ length: jobsCount }, (_, job) => columns[1 + job * NAMES.length + k]);
+  const of = (/** @type {number} */ k) => columns.slice(1).filter((_, i) => i % NAMES.length === k);
 
+  /**
+   * @param {number | null} i
+   * @param {unknown} from
+   */
   function moved(i, from) {
     charts.forEach((chart, k) => {
       if (chart !== from) chart.place(i);
@@ -38,12 +55,14 @@ export function mountOverlay(root, jobsCount, signal) {
     });
   }
 
+  /** @param {Zoom} scale */
   function ranged(scale) {
     zoom = scale && [Math.floor(scale[0]), Math.ceil(scale[1])];
     kept();
     redraw();
   }
 
+  /** @param {Partial<Look>} change */
   function changed(change) {
     if ("byTime" in change) zoom = null;
     look = { ...look, ...change };
@@ -77,10 +96,11 @@ export function mountOverlay(root, jobsCount, signal) {
   }
 
   part(root, "reset-zoom").addEventListener("click", () => ranged(null));
-  part(root, "smoothing").addEventListener("input", ({ target }) => changed({ smoothing: Number(target.value) }));
-  for (const [name, key] of [["log", "log"], ["cap", "cap"], ["by-time", "byTime"]]) {
-    part(root, name).addEventListener("change", ({ target }) => changed({ [key]: target.checked }));
-  }
+  const [smoothing, log, cap, byTime] = [part(root, "smoothing"), part(root, "log"), part(root, "cap"), part(root, "by-time")];
+  smoothing.addEventListener("input", () => changed({ smoothing: Number(smoothing.value) }));
+  log.addEventListener("change", () => changed({ log: log.checked }));
+  cap.addEventListener("change", () => changed({ cap: cap.checked }));
+  byTime.addEventListener("change", () => changed({ byTime: byTime.checked }));
   const sized = new ResizeObserver(() => charts.forEach((chart) => chart.fit()));
   sized.observe(part(root, "charts"));
   document.addEventListener("fullscreenchange", () => requestAnimationFrame(() => charts.forEach((chart) => chart.fit())), { signal });
@@ -90,12 +110,17 @@ export function mountOverlay(root, jobsCount, signal) {
     for (const chart of charts) chart.destroy();
   });
 
-  return (fresh) => {
+  return (/** @type {Job[]} */ fresh) => {
     jobs = fresh;
     redraw();
   };
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Look} look
+ * @param {Zoom} zoom
+ */
 function drawTools(root, look, zoom) {
   const words = look.smoothing ? look.smoothing.toFixed(2) : "off";
   part(root, "smoothing").value = String(look.smoothing);

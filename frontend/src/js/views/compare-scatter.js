@@ -6,9 +6,13 @@ import { loss, money } from "../format.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [96, 610, 20, 180];
 
+/**
+ * @param {HTMLElement} root
+ * @param {import("../kinds.js").ComparedJob[]} jobs
+ */
 export function drawScatter(root, jobs) {
   const { name, points } = bargains(jobs);
-  const known = points.map((point, i) => ({ ...point, letter: LETTERS[i], token: `--chart-${i + 1}` })).filter((point) => point.loss !== null);
+  const known = points.flatMap(({ cost, loss }, i) => (loss === null ? [] : [{ cost, loss, letter: LETTERS[i], token: `--chart-${i + 1}` }]));
   part(root, "bargain").hidden = known.length < 2;
   if (known.length < 2) return;
   const kind = name === "validationLoss" ? "validation loss" : "training loss";
@@ -30,23 +34,40 @@ export function drawScatter(root, jobs) {
   );
 }
 
+/** @param {number[]} values */
 function ends(values) {
   return [...new Set([Math.min(...values), Math.max(...values)])];
 }
 
-/** From a value to a coordinate; equal values lie in the middle. */
+/**
+ * From a value to a coordinate; equal values lie in the middle.
+ * @param {number[]} values
+ * @param {number} from
+ * @param {number} to
+ */
 function scale(values, from, to) {
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  return (value) => (least === most ? (from + to) / 2 : from + ((value - least) / (most - least)) * (to - from) * 0.94 + (to - from) * 0.03);
+  return (/** @type {number} */ value) => (least === most ? (from + to) / 2 : from + ((value - least) / (most - least)) * (to - from) * 0.94 + (to - from) * 0.03);
 }
 
-/** What makes shapes and words for this SVG. */
+/**
+ * What makes shapes and words for this SVG.
+ * @param {SVGElement} svg
+ */
 function drawing({ namespaceURI }) {
+  /**
+   * @param {"path" | "circle" | "text"} kind
+   * @param {Record<string, string | number>} attributes
+   */
   const shape = (kind, attributes) => {
-    const node = document.createElementNS(namespaceURI, kind);
+    const node = /** @type {SVGElement} */ (document.createElementNS(namespaceURI, kind));
     for (const [name, value] of Object.entries(attributes)) attribute(node, name, value);
     return node;
   };
+  /**
+   * @param {string} said
+   * @param {Record<string, string | number>} attributes
+   */
   const words = (said, attributes) => {
     const node = shape("text", attributes);
     node.textContent = said;

@@ -3,7 +3,7 @@
 import { poll as ask } from "../api.js";
 import { hideAway, showAway } from "../away.js";
 import { LETTERS, sideBySide } from "../compared.js";
-import { attribute, clone, part, text } from "../dom.js";
+import { attribute, clone, first, part, text } from "../dom.js";
 import { COMPARED_JOB } from "../documents.js";
 import { comparedIds, LEAST } from "../picks.js";
 import { poll } from "../poll.js";
@@ -14,20 +14,28 @@ import { mountOverlay } from "./compare-charts.js";
 import { drawScatter } from "./compare-scatter.js";
 import { notice } from "./notice.js";
 
+/** @typedef {import("../kinds.js").ComparedJob} Job */
+
+/** @type {import("../kinds.js").View} */
 export async function mountComparison({ root, url, signal }) {
   const ids = comparedIds(url);
   setTitle("Comparison");
   if (ids.length < LEAST) return notice(root, "Nothing to compare", "Tick two to five jobs of the list, then press Compare.");
   root.append(clone("loading"));
+  /** @type {Map<string, Job | null>} */
   const known = new Map();
+  /** @type {ReturnType<typeof mountPage> | null} */
   let draw = null;
 
   const look = async () => {
-    const open = ids.filter((id) => !known.has(id) || isMoving(known.get(id)));
+    const open = ids.filter((id) => {
+      const job = known.get(id);
+      return !job || isMoving(job);
+    });
     const answers = await Promise.all(open.map((id) => ask(COMPARED_JOB, { id }, { signal })));
     open.forEach((id, i) => known.set(id, answers[i].job));
-    const jobs = ids.map((id) => known.get(id));
-    if (jobs.includes(null)) {
+    const jobs = ids.flatMap((id) => known.get(id) ?? []);
+    if (jobs.length < ids.length) {
       notice(root, "Job not found", "One of these jobs does not exist, or it is not yours.");
       return false;
     }
@@ -38,23 +46,32 @@ export async function mountComparison({ root, url, signal }) {
   await poll(look, { signal, onAway: showAway, onBack: hideAway });
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job[]} jobs
+ * @param {AbortSignal} signal
+ */
 function mountPage(root, jobs, signal) {
   const hadFocus = root.contains(document.activeElement) || document.activeElement?.id === "main";
   root.replaceChildren(clone("compare"));
   text(part(root, "title"), `${jobs.length} jobs compared`);
   const drawCharts = mountOverlay(root, jobs.length, signal);
-  if (hadFocus) root.querySelector("h1").focus({ preventScroll: true });
-  return (fresh) => {
+  if (hadFocus) first(root, "h1").focus({ preventScroll: true });
+  return (/** @type {Job[]} */ fresh) => {
     drawTable(root, fresh);
     drawCharts(fresh);
     drawScatter(root, fresh);
   };
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job[]} jobs
+ */
 function drawTable(root, jobs) {
   const heads = jobs.map((job, i) => {
     const head = clone("versus-head");
-    head.querySelector(".swatch").style.background = `var(--chart-${i + 1})`;
+    part(head, "swatch").style.background = `var(--chart-${i + 1})`;
     text(part(head, "link"), `${LETTERS[i]} · ${job.dataset.name}`);
     attribute(part(head, "link"), "href", `/training/jobs/${encodeURIComponent(job.id)}`);
     attribute(part(head, "link"), "title", `${job.dataset.name}, ${job.id}`);
@@ -63,7 +80,7 @@ function drawTable(root, jobs) {
     return head;
   });
   const { rows, alike } = sideBySide(jobs);
-  part(root, "heads").replaceChildren(part(root, "heads").firstElementChild, ...heads);
+  part(root, "heads").replaceChildren(first(part(root, "heads"), "td"), ...heads);
   part(root, "rows").replaceChildren(
     ...rows
       .filter(({ name }) => name !== "Status")
@@ -79,6 +96,10 @@ function drawTable(root, jobs) {
   text(part(root, "alike"), alike.length ? `The same for all: ${alike.map(({ name, values }) => `${name} ${values[0]}`).join(", ")}.` : "");
 }
 
+/**
+ * @param {string} value
+ * @param {boolean} best
+ */
 function cell(value, best) {
   const node = document.createElement("td");
   node.className = best ? "number best" : "number";

@@ -4,18 +4,27 @@ import { graphql } from "../api.js";
 import { COMPLETE_UPLOAD, CREATE_UPLOAD } from "../documents.js";
 import { announce, meter, part, text } from "../dom.js";
 import { bytes, count, percent } from "../format.js";
-import { rest } from "../poll.js";
+import { isAway, rest } from "../poll.js";
+import { earliest } from "../signals.js";
+import { isNamed, said } from "../thrown.js";
 import { toast } from "../toasts.js";
 import { datasetName, putFile } from "../upload.js";
 import { drawPreview, hidePreview } from "./dataset-preview.js";
 
-/** Calls `onDataset(dataset)` when a file was uploaded and checked, be it READY or INVALID. */
+/** @typedef {import("../kinds.js").Dataset} Dataset */
+
+/**
+ * Calls `onDataset(dataset)` when a file was uploaded and checked, be it READY or INVALID.
+ * @param {HTMLElement} root
+ * @param {{signal: AbortSignal, onDataset: (dataset: Dataset) => void}} options
+ */
 export function wireUpload(root, { signal, onDataset }) {
   const input = part(root, "file");
   const drop = part(root, "drop");
+  /** @type {AbortController | null} */
   let stop = null;
 
-  const take = async (file) => {
+  const take = async (/** @type {File | undefined} */ file) => {
     if (!file || stop) return;
     stop = new AbortController();
     say(root, "");
@@ -25,7 +34,7 @@ export function wireUpload(root, { signal, onDataset }) {
         return;
       }
       part(root, "upload").hidden = false;
-      const dataset = await upload(root, file, AbortSignal.any([signal, stop.signal]));
+      const dataset = await upload(root, file, earliest(signal, stop.signal));
       onDataset(dataset);
       if (dataset.status === "READY") toast(`“${dataset.name}” is ready: ${count(dataset.totalTrainingPairs)} pairs`);
       else {
@@ -33,7 +42,7 @@ export function wireUpload(root, { signal, onDataset }) {
         say(root, `“${dataset.name}” cannot be used. ${dataset.errorMessage ?? "The file was not accepted."}`);
       }
     } catch (error) {
-      if (error.name !== "AbortError") say(root, error.message);
+      if (!isNamed(error, "AbortError")) say(root, said(error));
       else if (!signal.aborted) announce("Upload stopped");
     } finally {
       stop = null;
@@ -42,7 +51,7 @@ export function wireUpload(root, { signal, onDataset }) {
     }
   };
 
-  input.addEventListener("change", () => take(input.files[0]));
+  input.addEventListener("change", () => take(input.files?.[0]));
   part(root, "upload-cancel").addEventListener("click", () => stop?.abort());
   drop.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -52,12 +61,17 @@ export function wireUpload(root, { signal, onDataset }) {
   drop.addEventListener("drop", (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    take(event.dataTransfer.files[0]);
+    take(event.dataTransfer?.files[0]);
   });
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {File} file
+ * @param {AbortSignal} signal
+ */
 async function upload(root, file, signal) {
-  const show = (sent) => {
+  const show = (/** @type {number} */ sent) => {
     meter(part(root, "upload-bar"), sent);
     text(part(root, "upload-state"), sent < 100 ? percent(sent) : "Checking each line…");
   };
@@ -73,22 +87,31 @@ async function upload(root, file, signal) {
   return result.dataset;
 }
 
-/** Checking a large file outlasts a request: it goes on over there, and whoever asks again joins it. */
+/**
+ * Checking a large file outlasts a request: it goes on over there, and whoever asks again joins it.
+ * @param {string} id
+ * @param {AbortSignal} signal
+ */
 async function check(id, signal) {
   for (;;) {
     try {
       return (await graphql(COMPLETE_UPLOAD, { id }, { signal })).completeDatasetUpload;
     } catch (error) {
-      if (!error.away) throw error;
+      if (!isAway(error)) throw error;
       await rest(1_000 * Math.max(1, error.retryAfter), signal);
     }
   }
 }
 
+/** @param {{message: string, fields?: import("../kinds.js").Flaw[]}} refused */
 function refusal({ message, fields }) {
   return fields?.length ? fields.map((flaw) => `${flaw.path}: ${flaw.message}`).join(" ") : message;
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {string} words
+ */
 function say(root, words) {
   text(part(root, "upload-error"), words);
   part(root, "upload-error").hidden = !words;

@@ -1,14 +1,15 @@
 // The fields of the new-job form: drawn once from what there is to choose, marked whenever something is wrong.
 
-import { attribute, clone, fill, part, text } from "../dom.js";
+import { attribute, clone, fill, first, part, text } from "../dom.js";
 import { gpus, money } from "../format.js";
 import { HYPERPARAMETERS } from "../training-input.js";
 
+/** @param {HTMLElement} holder */
 export function drawHyperparameters(holder) {
   const fields = HYPERPARAMETERS.map(({ name, label, kind, hint }) => {
     const field = clone("field");
-    const input = field.querySelector("input");
-    const caption = field.querySelector("label");
+    const input = first(field, "input");
+    const caption = first(field, "label");
     field.dataset.field = `hyperparameters.${name}`;
     field.classList.toggle("wide", kind === "text");
     input.id = caption.htmlFor = `field-${name}`;
@@ -24,13 +25,18 @@ export function drawHyperparameters(holder) {
   holder.replaceChildren(...fields);
 }
 
+/**
+ * @param {HTMLElement} holder
+ * @param {import("../kinds.js").Preset[]} presets
+ * @param {import("../kinds.js").GpuType[]} gpuTypes
+ */
 export function drawPresets(holder, presets, gpuTypes) {
   const cards = presets.map((preset) => {
     const card = clone("preset");
-    const radio = card.querySelector("input");
+    const radio = first(card, "input");
     radio.value = preset.id;
-    radio.id = card.querySelector("label").htmlFor = `preset-${preset.id}`;
-    for (const name of ["name", "description", "summary"]) part(card, name).id = `${radio.id}-${name}`;
+    radio.id = first(card, "label").htmlFor = `preset-${preset.id}`;
+    for (const name of /** @type {const} */ (["name", "description", "summary"])) part(card, name).id = `${radio.id}-${name}`;
     attribute(radio, "aria-labelledby", `${radio.id}-name`);
     attribute(radio, "aria-describedby", `${radio.id}-description ${radio.id}-summary`);
     const gpu = gpuTypes.find(({ id, name }) => id === preset.gpuType || name === preset.gpuType);
@@ -44,14 +50,22 @@ export function drawPresets(holder, presets, gpuTypes) {
   holder.replaceChildren(...cards);
 }
 
+/**
+ * @param {HTMLElement} select
+ * @param {import("../kinds.js").GpuType[]} gpuTypes
+ */
 export function drawGpuTypes(select, gpuTypes) {
   select.replaceChildren(...gpuTypes.map(({ id, name, costPerGpuHour }) => new Option(`${name}, ${money(costPerGpuHour)} / hour`, id)));
 }
 
-/** Marks each field that has a flaw, clears the rest, and answers the flaws that belong to no field. */
+/**
+ * Marks each field that has a flaw, clears the rest, and answers the flaws that belong to no field.
+ * @param {HTMLElement} root
+ * @param {import("../kinds.js").Flaw[]} flaws
+ */
 export function markFlaws(root, flaws) {
   const homeless = new Set(flaws);
-  for (const field of root.querySelectorAll("[data-field]")) {
+  for (const field of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-field]"))) {
     const error = part(field, "field-error");
     const control = field.querySelector("input, select");
     if (!error || !control) continue;
@@ -64,6 +78,7 @@ export function markFlaws(root, flaws) {
   return [...homeless];
 }
 
+/** @param {string} words */
 function sentence(words) {
   return /[.!?]$/.test(words) ? words : `${words[0].toUpperCase()}${words.slice(1)}.`;
 }

@@ -5,8 +5,14 @@ import { csv, fileName, save } from "../charts/export.js";
 import { part } from "../dom.js";
 import { ARTIFACT, CANCEL_JOB } from "../documents.js";
 import { everything } from "../points.js";
+import { said } from "../thrown.js";
 import { toast } from "../toasts.js";
 
+/**
+ * @param {HTMLElement} root
+ * @param {string} id
+ * @param {() => void} onCancelled
+ */
 export function wireCancel(root, id, onCancelled) {
   const dialog = part(root, "confirm");
   const confirm = part(root, "confirm-cancel");
@@ -21,7 +27,7 @@ export function wireCancel(root, id, onCancelled) {
       else toast(result.message, { kind: "failed" });
       onCancelled();
     } catch (error) {
-      toast(`Not cancelled. ${error.message}`, { kind: "failed" });
+      toast(`Not cancelled. ${said(error)}`, { kind: "failed" });
     } finally {
       confirm.disabled = false;
       dialog.close();
@@ -29,30 +35,43 @@ export function wireCancel(root, id, onCancelled) {
   });
 }
 
-/** A signed address does not live for ever: a click asks for a fresh one. */
+/**
+ * A signed address does not live for ever: a click asks for a fresh one.
+ * @param {HTMLElement} root
+ * @param {string} id
+ */
 export function wireDownload(root, id) {
   part(root, "download").addEventListener("click", async (event) => {
     event.preventDefault();
     try {
       const { job } = await graphql(ARTIFACT, { id });
+      if (!job?.artifact) throw new Error("The adapter is there no more.");
       location.assign(job.artifact.downloadUrl);
     } catch (error) {
-      toast(`Not downloaded. ${error.message}`, { kind: "failed" });
+      toast(`Not downloaded. ${said(error)}`, { kind: "failed" });
     }
   });
 }
 
-/** `latest()`: {job, points}. Every point goes into the table, not only those on the screen. */
+/**
+ * Every point goes into the table, not only those on the screen.
+ * @param {HTMLElement} root
+ * @param {string} id
+ * @param {() => {job: import("../kinds.js").Job, points: import("../kinds.js").Point[]} | null} latest
+ * @param {AbortSignal} signal
+ */
 export function wireCsv(root, id, latest, signal) {
   const button = part(root, "csv");
   button.addEventListener("click", async () => {
+    const known = latest();
+    if (!known) return;
+    const { job, points } = known;
     button.disabled = true;
     try {
-      const { job, points } = latest();
       const rows = await everything(id, points.at(-1)?.step ?? 0, signal);
       save(`${fileName(`${job.dataset.name} ${id.slice(0, 8)}`)}.csv`, new Blob([csv(rows)], { type: "text/csv" }));
     } catch (error) {
-      if (!signal.aborted) toast(`Not saved. ${error.message}`, { kind: "failed" });
+      if (!signal.aborted) toast(`Not saved. ${said(error)}`, { kind: "failed" });
     } finally {
       button.disabled = false;
     }

@@ -2,12 +2,19 @@
 
 import { wireCopy } from "../copying.js";
 import { JOB } from "../documents.js";
-import { attribute, clone, fill, icon, part, text } from "../dom.js";
+import { attribute, clone, fill, first, icon, part, text } from "../dom.js";
 import { count, duration, exact, localTime, money, ranFor, utcTime } from "../format.js";
 import { timeline } from "../timeline.js";
 
+/** @typedef {import("../kinds.js").Job} Job */
+
+/** @type {Record<string, string>} */
 const COSTS = { training_compute: "Training", release_overrun: "GPU time after the cancel" };
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job} job
+ */
 export function drawConfiguration(root, { hyperparameters: h, gpuConfig }) {
   facts(part(root, "hyperparameters"), [
     ["Base model", h.baseModel],
@@ -26,6 +33,10 @@ export function drawConfiguration(root, { hyperparameters: h, gpuConfig }) {
   ]);
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job} job
+ */
 export function drawInfo(root, job) {
   facts(part(root, "job-facts"), [
     ["Job id", job.id, { copy: true }],
@@ -47,20 +58,26 @@ export function drawInfo(root, job) {
   drawCosts(root, job.costs.records);
 }
 
-/** The question that this page asks, to be asked elsewhere. */
+/**
+ * The question that this page asks, to be asked elsewhere.
+ * @param {HTMLElement} root
+ * @param {string} id
+ */
 export function wireQuery(root, id) {
   const query = `${JOB.replace(/^ {2}/gm, "").trim()}\n`;
   const variables = JSON.stringify({ id }, null, 2);
   text(part(root, "query"), `${query}\n# variables: ${JSON.stringify({ id })}`);
   attribute(part(root, "open-query"), "href", `/graphql#${new URLSearchParams({ query, variables })}`);
-  wireCopy(part(root, "copy-query"), () => part(root, "query").textContent, () => part(root, "query"));
+  wireCopy(part(root, "copy-query"), () => part(root, "query").textContent ?? "", () => part(root, "query"));
 }
 
+/**
+ * @param {HTMLElement} list
+ * @param {ReturnType<typeof timeline>} events
+ */
 function drawTimeline(list, events) {
-  while (list.children.length < events.length) list.append(clone("event"));
-  while (list.children.length > events.length) list.lastElementChild.remove();
-  events.forEach(({ at, icon: name, what, why }, i) => {
-    const row = list.children[i];
+  rowsOf(list, events.length, () => clone("event")).forEach((row, i) => {
+    const { at, icon: name, what, why } = events[i];
     icon(row, name);
     row.dataset.status = name;
     fill(row, { what, why, when: localTime(at) });
@@ -68,6 +85,10 @@ function drawTimeline(list, events) {
   });
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job["costs"]["records"]} records
+ */
 function drawCosts(root, records) {
   part(root, "no-costs").hidden = records.length > 0;
   part(root, "cost-table").hidden = records.length === 0;
@@ -86,12 +107,27 @@ function drawCosts(root, records) {
   part(root, "cost-rows").replaceChildren(...rows);
 }
 
-/** Fills a list of facts, `[name, value, {copy, time}]`, keeping its elements, so that a focused copy button stays. */
-function facts(list, rows) {
-  while (list.children.length < rows.length) list.append(clone("fact"));
-  rows.forEach(([name, value, { copy = false, time = false } = {}], i) => {
-    const row = list.children[i];
-    text(row.querySelector("dt"), name);
+/**
+ * As many rows as are wanted, the same elements as before, so that a focused copy button stays.
+ * @param {HTMLElement} list
+ * @param {number} wanted
+ * @param {() => HTMLElement} make
+ */
+function rowsOf(list, wanted, make) {
+  while (list.children.length < wanted) list.append(make());
+  while (list.children.length > wanted) list.lastElementChild?.remove();
+  return /** @type {HTMLElement[]} */ ([...list.children]);
+}
+
+/**
+ * Fills a list of facts.
+ * @param {HTMLElement} list
+ * @param {[name: string, value: string | null, shown?: {copy?: boolean, time?: boolean}][]} facts
+ */
+function facts(list, facts) {
+  rowsOf(list, facts.length, () => clone("fact")).forEach((row, i) => {
+    const [name, value, { copy = false, time = false } = {}] = facts[i];
+    text(first(row, "dt"), name);
     const shown = part(row, "value");
     text(shown, time ? localTime(value) : (value ?? "–"));
     shown.className = copy && value ? "mono" : "";
@@ -100,18 +136,26 @@ function facts(list, rows) {
   });
 }
 
+/**
+ * @param {HTMLElement} row
+ * @param {string | null} value
+ * @param {string} name
+ */
 function drawCopy(row, value, name) {
-  let button = row.querySelector(".copy");
-  if (!value) return button?.remove();
-  if (!button) {
-    button = clone("copy");
-    attribute(button, "aria-label", `Copy ${name.toLowerCase()}`);
-    wireCopy(button, () => button.dataset.value, () => part(row, "value"));
-    row.querySelector("dd").append(button);
-  }
+  const known = row.querySelector("button");
+  if (!value) return known?.remove();
+  const button = known ?? clone("copy");
   button.dataset.value = value;
+  if (known) return;
+  attribute(button, "aria-label", `Copy ${name.toLowerCase()}`);
+  wireCopy(button, () => button.dataset.value ?? "", () => part(row, "value"));
+  first(row, "dd").append(button);
 }
 
+/**
+ * @param {HTMLElement} node
+ * @param {string} iso
+ */
 function stamp(node, iso) {
   attribute(node, "datetime", iso);
   attribute(node, "title", utcTime(iso));

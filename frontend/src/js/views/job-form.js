@@ -2,47 +2,64 @@
 
 import { graphql } from "../api.js";
 import { hideAway, showAway } from "../away.js";
-import { attribute, clone, fill, part, text } from "../dom.js";
+import { attribute, clone, fill, first, part, text } from "../dom.js";
 import { CREATE_JOB, ESTIMATE_COST, FORM_OPTIONS, JOB_SETTINGS } from "../documents.js";
 import { count, exact, money, roughHours } from "../format.js";
 import { poll } from "../poll.js";
+import { earliest } from "../signals.js";
+import { said } from "../thrown.js";
 import { toast } from "../toasts.js";
 import { freshKey, HYPERPARAMETERS, trainingInput } from "../training-input.js";
 import { wireUpload } from "./dataset-upload.js";
 import { drawGpuTypes, drawHyperparameters, drawPresets, markFlaws } from "./form-fields.js";
 import { setTitle } from "../title.js";
 
+/** @typedef {import("../kinds.js").Dataset} Dataset */
+/** @typedef {import("../kinds.js").Flaw} Flaw */
+/** @typedef {import("../kinds.js").FormOptions} Options */
+/** @typedef {import("../kinds.js").JobSettings} Settings */
+/** @typedef {import("../kinds.js").TrainingInput} Input */
+/** @typedef {{id: string | null, hyperparameters: import("../kinds.js").Hyperparameters, gpuType: string, numGpus: number}} Values */
+
 const DEBOUNCE_MS = 250;
 
+/** @type {import("../kinds.js").View} */
 export async function mountJobForm({ root, url, signal, navigate }) {
   setTitle("New job");
   root.append(clone("loading"));
-  let options;
-  let settings = null;
   const load = async () => {
     const from = url.searchParams.get("from");
-    options = await graphql(FORM_OPTIONS, {}, { signal });
-    settings = from && (await graphql(JOB_SETTINGS, { id: from }, { signal })).job;
+    const options = await graphql(FORM_OPTIONS, {}, { signal });
+    const settings = from ? (await graphql(JOB_SETTINGS, { id: from }, { signal })).job : null;
+    root.replaceChildren(clone("job-form"));
+    new JobForm(root, options, { signal, navigate }).begin(settings);
+    first(root, "h1").focus({ preventScroll: true });
     return false;
   };
   await poll(load, { signal, onAway: showAway, onBack: hideAway });
-  if (signal.aborted) return;
-  root.replaceChildren(clone("job-form"));
-  const form = new JobForm(root, options, { signal, navigate });
-  form.begin(settings);
-  root.querySelector("h1").focus({ preventScroll: true });
 }
 
 class JobForm {
+  /**
+   * @param {HTMLElement} root
+   * @param {Options} options
+   * @param {Pick<import("../kinds.js").Context, "signal" | "navigate">} context
+   */
   constructor(root, { datasets, presets, gpuTypes }, { signal, navigate }) {
-    Object.assign(this, { root, presets, gpuTypes, signal, navigate });
+    this.root = root;
+    this.presets = presets;
+    this.gpuTypes = gpuTypes;
+    this.signal = signal;
+    this.navigate = navigate;
     this.datasets = [...datasets.nodes];
     this.totalDatasets = datasets.totalCount;
+    /** @type {Flaw[]} */
     this.serverFlaws = [];
     this.asking = new AbortController();
-    this.attempt = { key: freshKey(), said: null };
+    this.attempt = { key: freshKey(), said: "" };
   }
 
+  /** @param {Settings | null} settings */
   begin(settings) {
     const { root } = this;
     drawHyperparameters(part(root, "hyperparameters"));
@@ -51,13 +68,15 @@ class JobForm {
     if (settings && !this.datasets.some(({ id }) => id === settings.dataset.id)) this.datasets.push(settings.dataset);
     const chosen = settings?.dataset.id ?? this.datasets.find(({ status }) => status === "READY")?.id;
     this.drawDatasets(chosen);
-    this.fillFrom(settings ? { id: settings.presetId, ...settings, ...settings.gpuConfig } : this.presets[0]);
+    this.fillFrom(settings ? { ...settings, ...settings.gpuConfig, id: settings.presetId } : this.presets[0]);
 
-    part(root, "presets").addEventListener("change", ({ target }) =>
-      this.fillFrom(this.presets.find(({ id }) => id === target.value)),
-    );
-    part(root, "form").addEventListener("input", ({ target }) => target.type !== "file" && this.changed(target));
-    part(root, "form").addEventListener("submit", (event) => {
+    part(root, "presets").addEventListener("change", ({ target }) => {
+      const chosen = target instanceof HTMLInputElement && this.presets.find(({ id }) => id === target.value);
+      if (chosen) this.fillFrom(chosen);
+    });
+    const form = part(root, "form");
+    form.addEventListener("input", ({ target }) => target instanceof Element && target !== part(root, "file") && this.changed(target));
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.start();
     });
@@ -72,6 +91,7 @@ class JobForm {
     this.changed();
   }
 
+  /** @param {string | undefined} chosen */
   drawDatasets(chosen) {
     const select = part(this.root, "dataset");
     const items = this.datasets.map(({ id, name, status }) => {
@@ -84,13 +104,16 @@ class JobForm {
     if (select.selectedIndex < 0) select.value = "";
   }
 
-  /** Takes over a preset's values, or those of the job that is run again. */
+  /**
+   * Takes over a preset's values, or those of the job that is run again.
+   * @param {Values} values
+   */
   fillFrom({ id, hyperparameters, gpuType, numGpus }) {
     const { root } = this;
-    for (const radio of root.querySelectorAll('input[name="preset"]')) radio.checked = radio.value === id;
+    for (const radio of part(root, "presets").querySelectorAll("input")) radio.checked = radio.value === id;
     for (const { name } of HYPERPARAMETERS) {
       const value = hyperparameters[name];
-      root.querySelector(`#field-${name}`).value = typeof value === "number" ? exact(value) : value;
+      this.field(name).value = typeof value === "number" ? exact(value) : value;
     }
     const gpu = this.gpuTypes.find((type) => type.id === gpuType || type.name === gpuType);
     if (gpu) part(root, "gpu-type").value = gpu.id;
@@ -99,20 +122,28 @@ class JobForm {
     this.changed();
   }
 
+  /** @param {keyof import("../kinds.js").Hyperparameters} name */
+  field(name) {
+    return /** @type {HTMLInputElement} */ (this.root.querySelector(`#field-${name}`));
+  }
+
   read() {
     const { root } = this;
     return trainingInput({
       datasetId: part(root, "dataset").value,
-      presetId: root.querySelector('input[name="preset"]:checked')?.value,
+      presetId: [...part(root, "presets").querySelectorAll("input")].find(({ checked }) => checked)?.value,
       gpuType: part(root, "gpu-type").value,
       numGpus: part(root, "num-gpus").value,
-      ...Object.fromEntries(HYPERPARAMETERS.map(({ name }) => [name, root.querySelector(`#field-${name}`).value])),
+      ...Object.fromEntries(HYPERPARAMETERS.map(({ name }) => [name, this.field(name).value])),
     });
   }
 
-  /** Something was typed or chosen: what the API said of that field is out of date, and so is the estimate. */
+  /**
+   * Something was typed or chosen: what the API said of that field is out of date, and so is the estimate.
+   * @param {Element} [control]
+   */
   changed(control) {
-    const path = control?.closest("[data-field]")?.dataset.field;
+    const path = control?.closest("[data-field]")?.getAttribute("data-field");
     this.serverFlaws = this.serverFlaws.filter((flaw) => flaw.path !== path);
     text(part(this.root, "form-error"), "");
     part(this.root, "form-error").hidden = true;
@@ -120,32 +151,39 @@ class JobForm {
     const { input, flaws } = this.read();
     this.drawFlaws([...flaws, ...this.serverFlaws]);
     this.asking.abort();
-    if (!input.datasetId) return this.sayEstimate("Choose a dataset to see the price.");
+    const { datasetId } = input;
+    if (!datasetId) return this.sayEstimate("Choose a dataset to see the price.");
     if (flaws.length) return this.sayEstimate("Correct the marked fields to see the price.");
     this.asking = new AbortController();
-    const signal = AbortSignal.any([this.signal, this.asking.signal]);
+    const signal = earliest(this.signal, this.asking.signal);
     part(this.root, "estimate").setAttribute("aria-busy", "true");
-    const timer = setTimeout(() => this.estimate(input, signal), DEBOUNCE_MS);
+    const timer = setTimeout(() => this.estimate({ ...input, datasetId }, signal), DEBOUNCE_MS);
     signal.addEventListener("abort", () => clearTimeout(timer));
   }
 
-  /** Asks for the price until it is answered; a newer question aborts this one, so the newest wins. */
+  /**
+   * Asks for the price until it is answered; a newer question aborts this one, so the newest wins.
+   * @param {Input} input
+   * @param {AbortSignal} signal
+   */
   async estimate(input, signal) {
     const look = async () => {
       const { estimateCost: result } = await graphql(ESTIMATE_COST, { input }, { signal });
-      this.serverFlaws = result.fields ?? datasetFlaw(result);
+      const isPriced = result.__typename === "CostEstimate";
+      this.serverFlaws = isPriced ? [] : flawsIn(result);
       this.drawFlaws(this.serverFlaws);
-      if (result.__typename === "CostEstimate") this.drawEstimate(result);
+      if (isPriced) this.drawEstimate(result);
       else this.sayEstimate(result.fields ? "Correct the marked fields to see the price." : result.message);
       return false;
     };
     try {
       await poll(look, { signal, onAway: showAway, onBack: hideAway });
     } catch (error) {
-      if (!signal.aborted) this.sayEstimate(`There is no estimate. ${error.message}`);
+      if (!signal.aborted) this.sayEstimate(`There is no estimate. ${said(error)}`);
     }
   }
 
+  /** @param {{total: string, hourlyRate: string, durationHours: number, totalSteps: number}} estimate */
   drawEstimate({ total, hourlyRate, durationHours, totalSteps }) {
     attribute(part(this.root, "estimate"), "aria-busy", null);
     part(this.root, "estimate-facts").hidden = false;
@@ -158,6 +196,7 @@ class JobForm {
     });
   }
 
+  /** @param {string} words */
   sayEstimate(words) {
     attribute(part(this.root, "estimate"), "aria-busy", null);
     part(this.root, "estimate-facts").hidden = true;
@@ -178,11 +217,13 @@ class JobForm {
     });
   }
 
+  /** @param {Flaw[]} flaws */
   drawFlaws(flaws) {
     const homeless = markFlaws(this.root, flaws);
     if (homeless.length) this.sayError(homeless.map(({ path, message }) => `${path}: ${message}`).join(" "));
   }
 
+  /** @param {string} words */
   sayError(words) {
     text(part(this.root, "form-error"), words);
     part(this.root, "form-error").hidden = false;
@@ -190,42 +231,55 @@ class JobForm {
 
   async start() {
     const { input, flaws } = this.read();
-    if (!input.datasetId) flaws.push({ path: "datasetId", message: "choose a dataset, or upload one" });
-    if (flaws.length) return this.refuse(flaws);
+    const { datasetId } = input;
+    if (!datasetId) flaws.push({ path: "datasetId", message: "choose a dataset, or upload one" });
+    if (!datasetId || flaws.length) return this.refuse(flaws);
+    const wish = { ...input, datasetId };
     const button = part(this.root, "start");
     if (button.disabled) return;
     button.disabled = true;
     text(button, "Starting…");
     try {
-      const { createJob: result } = await graphql(CREATE_JOB, { input: { ...input, idempotencyKey: this.key(input) } });
+      const { createJob: result } = await graphql(CREATE_JOB, { input: { ...wish, idempotencyKey: this.key(wish) } });
       if (result.job) {
         toast("Job created");
         return this.navigate(`/training/jobs/${encodeURIComponent(result.job.id)}`);
       }
-      this.serverFlaws = result.fields ?? datasetFlaw(result);
+      this.serverFlaws = flawsIn(result);
       if (this.serverFlaws.length) this.refuse(this.serverFlaws);
       else this.sayError(result.message);
     } catch (error) {
-      this.sayError(`The job was not started. ${error.message} Pressing Start again is safe: it starts one job only.`);
+      this.sayError(`The job was not started. ${said(error)} Pressing Start again is safe: it starts one job only.`);
     }
     button.disabled = false;
     text(button, "Start training");
   }
 
+  /** @param {Flaw[]} flaws */
   refuse(flaws) {
     this.drawFlaws(flaws);
-    this.root.querySelector('[aria-invalid="true"]')?.focus();
+    const [wrong] = [...part(this.root, "form").elements].filter((control) => control.getAttribute("aria-invalid") === "true");
+    if (wrong instanceof HTMLElement) wrong.focus();
   }
 
-  /** The same key for the same intent, so that a lost answer and a second press still make one job. */
+  /**
+   * The same key for the same intent, so that a lost answer and a second press still make one job.
+   * @param {Input} input
+   */
   key(input) {
     const said = JSON.stringify(input);
-    if (this.attempt.said !== null && this.attempt.said !== said) this.attempt = { key: freshKey(), said };
+    if (this.attempt.said && this.attempt.said !== said) this.attempt = { key: freshKey(), said };
     this.attempt.said = said;
     return this.attempt.key;
   }
 }
 
-function datasetFlaw({ __typename, message }) {
+/**
+ * What is wrong, field by field; empty where it is the matter of no field.
+ * @param {{__typename: string, message: string, fields?: Flaw[]}} refused
+ * @returns {Flaw[]}
+ */
+function flawsIn({ __typename, message, fields }) {
+  if (fields) return fields;
   return __typename === "DatasetNotFound" || __typename === "DatasetNotReady" ? [{ path: "datasetId", message }] : [];
 }

@@ -1,6 +1,6 @@
 // The upper part of the job page: status, callouts, progress, the four figures, the GPU bar.
 
-import { attribute, fill, icon, meter, part, text } from "../dom.js";
+import { attribute, fill, first, icon, meter, part, text } from "../dom.js";
 import { ago, bytes, count, duration, gpus, localClock, localTime, loss, money, percent, ranFor } from "../format.js";
 import { againstEstimate, outlook } from "../outlook.js";
 import { lowest } from "../series.js";
@@ -9,6 +9,14 @@ import { setTitle } from "../title.js";
 import { waitsFor } from "../waits.js";
 import { isActive } from "../words.js";
 
+/** @typedef {import("../kinds.js").Job} Job */
+/** @typedef {import("../kinds.js").Point} Point */
+
+/**
+ * @param {HTMLElement} root
+ * @param {Job} job
+ * @param {Point[]} points
+ */
 export function drawHead(root, job, points) {
   setTitle(`${isActive(job) ? `${percent(job.progress)} · ` : ""}${job.dataset.name}`);
   fill(root, { title: job.dataset.name, stage: waitsFor(job, points), origin: origin(job) });
@@ -27,29 +35,43 @@ export function drawHead(root, job, points) {
   drawGpu(root, job, points);
 }
 
-/** What can no longer be cancelled takes the question, and the focus that stood there, along. */
+/**
+ * What can no longer be cancelled takes the question, and the focus that stood there, along.
+ * @param {HTMLElement} root
+ * @param {boolean} isOpen
+ */
 function drawCancel(root, isOpen) {
   const button = part(root, "cancel");
   if (!isOpen && part(root, "confirm").open) part(root, "confirm").close();
-  if (!isOpen && document.activeElement === button) root.querySelector("h1").focus({ preventScroll: true });
+  if (!isOpen && document.activeElement === button) first(root, "h1").focus({ preventScroll: true });
   button.hidden = !isOpen;
 }
 
+/** @param {Job} job */
 function origin({ id, presetId, hyperparameters, createdAt }) {
   return [hyperparameters.baseModel, presetId, id.slice(0, 8), `created ${ago(createdAt)}`].filter(Boolean).join(" · ");
 }
 
+/** @param {Job} job */
 function warning({ status, costs }) {
   if (status === "QUEUED") return "It has not started, so it costs nothing. It cannot be resumed.";
   return `Training stops and the GPUs are given back. The ${money(costs.current)} spent so far stay spent, and the job cannot be resumed.`;
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job} job
+ */
 function drawError(root, { status, errorMessage }) {
   part(root, "error").hidden = status !== "FAILED";
   text(part(root, "error-text"), errorMessage ?? "The cluster gave no reason.");
 }
 
-/** What became of the GPUs; of a job that was trained to the end nobody wonders. */
+/**
+ * What became of the GPUs; of a job that was trained to the end nobody wonders.
+ * @param {HTMLElement} root
+ * @param {Job} job
+ */
 function drawRelease(root, { status, release, releasingSince, stage }) {
   const callout = part(root, "release");
   callout.hidden = release === "NONE" || (release === "RELEASED" && status === "COMPLETED");
@@ -68,6 +90,10 @@ function drawRelease(root, { status, release, releasingSince, stage }) {
   });
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job} job
+ */
 function drawArtifact(root, { artifact }) {
   part(root, "artifact").hidden = !artifact;
   if (!artifact) return;
@@ -78,6 +104,11 @@ function drawArtifact(root, { artifact }) {
   attribute(part(root, "download"), "href", artifact.downloadUrl);
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job} job
+ * @param {Point[]} points
+ */
 function drawProgress(root, job, points) {
   const { currentEpoch, totalEpochs, currentStep, totalSteps, startedAt, completedAt } = job;
   meter(part(root, "bar"), job.progress);
@@ -94,6 +125,11 @@ function drawProgress(root, job, points) {
   text(part(root, "basis"), pace ?? "");
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job} job
+ * @param {Point[]} points
+ */
 function drawFigures(root, job, points) {
   drawCost(root, job, outlook(job, points));
   const trained = newestWith("trainingLoss", job, points);
@@ -109,11 +145,26 @@ function drawFigures(root, job, points) {
   });
 }
 
-/** The newest point that has this figure; the job's own figures, which tell no step, where there is none. */
-const newestWith = (figure, job, points) => points.findLast((point) => point[figure] !== null) ?? job.currentMetrics;
+/**
+ * The newest point that has this figure; the job's own figures, which tell no step, where there is none.
+ * @param {"trainingLoss" | "validationLoss" | "throughput"} figure
+ * @param {Job} job
+ * @param {Point[]} points
+ */
+function newestWith(figure, job, points) {
+  return points.findLast((point) => point[figure] !== null) ?? job.currentMetrics;
+}
 
-const atStep = (point) => (point?.step === undefined ? "" : `at step ${count(point.step)}`);
+/** @param {object | null} measured */
+function atStep(measured) {
+  return measured && "step" in measured ? `at step ${count(Number(measured.step))}` : "";
+}
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job} job
+ * @param {ReturnType<typeof outlook>} ahead
+ */
 function drawCost(root, job, ahead) {
   const { costs, gpuConfig } = job;
   const { estimatedTotal, current, final } = costs;
@@ -124,6 +175,11 @@ function drawCost(root, job, ahead) {
   heading.hidden = !heading.textContent;
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Job} job
+ * @param {Point[]} points
+ */
 function drawGpu(root, job, points) {
   const use = job.currentMetrics?.gpuUtilization ?? null;
   fill(root, { "gpu-name": `${gpus(job.gpuConfig)}${isActive(job) ? "" : ", at the end"}`, "gpu-percent": percent(use) });

@@ -6,10 +6,18 @@ import { directionOf } from "../sorting.js";
 import { STATUSES, statusWord } from "../words.js";
 import { drawRows } from "./job-rows.js";
 
+/** @typedef {import("../kinds.js").Status} Status */
+/** @typedef {{status: Status | null, search: string, sort: string, after: string | null, earlier: string[]}} State `earlier`: cursors of the pages before, nearest last */
+
 export const PAGE = 20;
 
-/** Chips stay the same elements, so that the pressed one keeps the focus. */
-export function drawFilters(root, state, path, address) {
+/**
+ * Chips stay the same elements, so that the pressed one keeps the focus.
+ * @param {HTMLElement} root
+ * @param {State} state
+ * @param {(state: State) => string} address
+ */
+export function drawFilters(root, state, address) {
   const holder = part(root, "filters");
   if (!holder.children.length) {
     holder.replaceChildren(
@@ -22,21 +30,34 @@ export function drawFilters(root, state, path, address) {
       }),
     );
   }
-  for (const chip of holder.children) {
-    const status = chip.dataset.status || null;
-    attribute(chip, "href", address(path, { ...state, status, after: null }));
+  for (const chip of holder.querySelectorAll("a")) {
+    const status = /** @type {Status | null} */ (chip.dataset.status || null);
+    attribute(chip, "href", address({ ...state, status, after: null }));
     attribute(chip, "aria-current", status === state.status ? "true" : null);
   }
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {State} state
+ */
 export function drawSorting(root, { sort }) {
-  for (const head of root.querySelectorAll("[data-sort]")) attribute(head, "aria-sort", directionOf(sort, head.dataset.sort));
+  for (const head of root.querySelectorAll("th")) attribute(head, "aria-sort", directionOf(sort, head.dataset.sort));
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {import("shapes").Answers["JOBS"]["viewer"]["spending"]} spending
+ */
 export function drawTotals(root, { runningJobs, hourlyRate, thisMonth }) {
   fill(root, { running: count(runningJobs), hourly: money(hourlyRate), month: money(thisMonth) });
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {import("../kinds.js").JobPage} page
+ * @param {State} state
+ */
 export function drawList(root, { nodes, totalCount, pageInfo }, { status, search, after, earlier }) {
   const narrowed = Boolean(status || search);
   const none = nodes.length === 0;
@@ -44,8 +65,10 @@ export function drawList(root, { nodes, totalCount, pageInfo }, { status, search
   text(part(root, "total"), none && !after ? "" : `${count(totalCount)} ${word}${totalCount === 1 ? "job" : "jobs"}`);
   attribute(part(root, "list"), "aria-busy", "false");
   part(root, "list").hidden = none;
-  part(root, "empty").hidden = !(none && !narrowed && !after);
-  for (const name of ["sieve", "totals"]) part(root, name).hidden = none && !narrowed && !after;
+  const isEmpty = none && !narrowed && !after;
+  part(root, "sieve").hidden = isEmpty;
+  part(root, "totals").hidden = isEmpty;
+  part(root, "empty").hidden = !isEmpty;
   part(root, "no-match").hidden = !(none && (narrowed || after));
   text(part(root, "no-match-title"), after ? "There are no more jobs." : search ? `No ${word}job is found by “${search}”.` : `No ${word}jobs.`);
   drawRows(part(root, "rows"), nodes);

@@ -3,9 +3,10 @@
 
 import { poll as ask } from "../api.js";
 import { hideAway, showAway } from "../away.js";
-import { clone, part } from "../dom.js";
+import { clone, first, part } from "../dom.js";
 import { JOBS } from "../documents.js";
 import { poll } from "../poll.js";
+import { earliest } from "../signals.js";
 import { isSort, nextSort, orderOf } from "../sorting.js";
 import { setTitle } from "../title.js";
 import { isMoving, STATUSES } from "../words.js";
@@ -15,27 +16,38 @@ import { wirePicks } from "./job-picks.js";
 const CALM_MS = 30_000;
 const TYPING_MS = 250;
 
+/** @typedef {import("./job-list-frame.js").State} State */
+
+/** @type {import("../kinds.js").View} */
 export async function mountJobList({ root, url, signal }) {
   setTitle("Training jobs");
-  const state = { ...readState(url), earlier: history.state?.earlier ?? [] }; // cursors of the pages before, nearest last
+  /** @type {State} */
+  const state = { ...readState(url), earlier: history.state?.earlier ?? [] };
   let asking = new AbortController();
+  /** @type {import("shapes").Answers["JOBS"] | null} */
   let page = null;
+  /** @type {(thrown: unknown) => void} */
   let failed;
   root.append(clone("job-list"));
   part(root, "rows").replaceChildren(...Array.from({ length: 5 }, () => clone("job-skeleton")));
   part(root, "search").value = state.search;
   const drawPicks = wirePicks(root, signal);
 
-  /** Looks at another list: the question in flight is dropped, the address says what is asked now. */
+  const here = (/** @type {State} */ of) => address(url.pathname, of);
+
+  /**
+   * Looks at another list: the question in flight is dropped, the address says what is asked now.
+   * @param {Partial<State>} change
+   */
   function turn(change, { push = true } = {}) {
     Object.assign(state, { after: null, earlier: [] }, change);
-    history[push ? "pushState" : "replaceState"]({ earlier: state.earlier }, "", address(url.pathname, state));
+    history[push ? "pushState" : "replaceState"]({ earlier: state.earlier }, "", here(state));
     part(root, "list").setAttribute("aria-busy", "true");
     follow();
   }
 
   function draw() {
-    drawFilters(root, state, url.pathname, address);
+    drawFilters(root, state, here);
     drawSorting(root, state);
     if (page) drawList(root, page.jobs, state);
     if (page) drawTotals(root, page.viewer.spending);
@@ -45,7 +57,7 @@ export async function mountJobList({ root, url, signal }) {
   async function follow() {
     asking.abort();
     asking = new AbortController();
-    const own = AbortSignal.any([signal, asking.signal]);
+    const own = earliest(signal, asking.signal);
     const look = async () => {
       const { status, after, search, sort } = state;
       page = await ask(JOBS, { first: PAGE, after, status: status && [status], search, ...orderOf(sort) }, { signal: own });
@@ -57,27 +69,29 @@ export async function mountJobList({ root, url, signal }) {
   }
 
   part(root, "next").addEventListener("click", () => {
-    turn({ after: page.jobs.pageInfo.endCursor, earlier: [...state.earlier, state.after ?? ""] });
-    root.querySelector("h1").focus();
+    turn({ after: page?.jobs.pageInfo.endCursor, earlier: [...state.earlier, state.after ?? ""] });
+    first(root, "h1").focus();
   });
   part(root, "previous").addEventListener("click", () => {
     turn({ after: state.earlier.at(-1) || null, earlier: state.earlier.slice(0, -1) });
-    root.querySelector("h1").focus();
+    first(root, "h1").focus();
   });
   part(root, "filters").addEventListener("click", (event) => {
-    const chip = event.target.closest("a");
+    const chip = event.target instanceof Element && event.target.closest("a");
     if (!chip || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
-    turn({ status: chip.dataset.status || null });
+    turn({ status: /** @type {State["status"]} */ (chip.dataset.status || null) });
   });
-  root.querySelector("thead").addEventListener("click", ({ target }) => {
-    const column = target.closest("[data-sort]")?.dataset.sort;
+  first(root, "thead").addEventListener("click", ({ target }) => {
+    const column = target instanceof Element && target.closest("th")?.dataset.sort;
     if (column) turn({ sort: nextSort(state.sort, column) }, { push: false });
   });
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let typing;
-  part(root, "search").addEventListener("input", ({ target }) => {
+  const search = part(root, "search");
+  search.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => signal.aborted || turn({ search: target.value.trim() }, { push: false }), TYPING_MS);
+    typing = setTimeout(() => signal.aborted || turn({ search: search.value.trim() }, { push: false }), TYPING_MS);
   });
 
   await new Promise((resolve, reject) => {
@@ -87,16 +101,21 @@ export async function mountJobList({ root, url, signal }) {
   });
 }
 
+/** @param {URL} url */
 function readState({ searchParams }) {
   const [status, sort] = [searchParams.get("status"), searchParams.get("sort")];
   return {
-    status: Object.hasOwn(STATUSES, status ?? "") ? status : null,
+    status: Object.hasOwn(STATUSES, status ?? "") ? /** @type {State["status"]} */ (status) : null,
     search: (searchParams.get("q") ?? "").slice(0, 200).trim(),
-    sort: isSort(sort) ? sort : "",
+    sort: sort !== null && isSort(sort) ? sort : "",
     after: searchParams.get("after"),
   };
 }
 
+/**
+ * @param {string} path
+ * @param {State} state
+ */
 function address(path, { status, search, sort, after }) {
   const query = new URLSearchParams({ ...(status && { status }), ...(search && { q: search }), ...(sort && { sort }), ...(after && { after }) });
   return `${path}${query.size ? `?${query}` : ""}`;

@@ -1,13 +1,17 @@
 // Ticking two to five jobs of the list, and the bar that leads to their comparison.
 
-import { attribute, part, text } from "../dom.js";
+import { attribute, first, part, text } from "../dom.js";
 import { comparison, LEAST, MOST, picks } from "../picks.js";
 
-/** Gives back the function that draws what is ticked. */
+/**
+ * Gives back the function that draws what is ticked.
+ * @param {HTMLElement} root
+ * @param {AbortSignal} signal
+ */
 export function wirePicks(root, signal) {
   const draw = () => {
     const ids = picks.list();
-    for (const box of root.querySelectorAll('[data-part="pick"]')) {
+    for (const box of part(root, "rows").querySelectorAll("input")) {
       box.checked = picks.has(box.value);
       box.disabled = picks.full() && !box.checked;
     }
@@ -17,17 +21,19 @@ export function wirePicks(root, signal) {
     part(root, "compare").classList.toggle("off", ids.length < LEAST);
   };
   part(root, "rows").addEventListener("change", ({ target }) => {
+    if (!(target instanceof HTMLInputElement)) return;
     picks.set(target.value, target.checked);
     draw();
   }, { signal });
   part(root, "unpick").addEventListener("click", () => {
     picks.clear();
     draw();
-    root.querySelector("h1").focus();
+    first(root, "h1").focus();
   });
   return draw;
 }
 
+/** @param {number} number */
 function words(number) {
   if (number < LEAST) return "1 job picked. Pick another to compare.";
   return `${number} jobs picked${number === MOST ? ", the most there can be" : ""}.`;

@@ -6,17 +6,25 @@ import { picks } from "../picks.js";
 import { badge } from "../status.js";
 import { isActive } from "../words.js";
 
+/**
+ * @param {HTMLTableSectionElement} body
+ * @param {import("../kinds.js").ListedJob[]} jobs
+ */
 export function drawRows(body, jobs) {
-  const rows = new Map([...body.children].map((row) => [row.dataset.id, row]));
+  const rows = new Map([...body.rows].map((row) => [row.dataset.id, row]));
   const wanted = jobs.map((job) => {
     const row = rows.get(job.id) ?? clone("job-row");
     drawRow(row, job);
     return row;
   });
-  for (const row of [...body.children]) if (!wanted.includes(row)) row.remove();
-  wanted.forEach((row, i) => body.children[i] !== row && body.insertBefore(row, body.children[i] ?? null));
+  for (const row of [...body.rows]) if (!wanted.includes(row)) row.remove();
+  wanted.forEach((row, i) => body.rows[i] !== row && body.insertBefore(row, body.rows[i] ?? null));
 }
 
+/**
+ * @param {HTMLTableRowElement} row
+ * @param {import("../kinds.js").ListedJob} job
+ */
 function drawRow(row, job) {
   row.dataset.id = job.id;
   row.dataset.status = job.status.toLowerCase();
@@ -47,6 +55,7 @@ function drawRow(row, job) {
   attribute(part(row, "created"), "title", `${localTime(job.createdAt)} (${utcTime(job.createdAt)})`);
 }
 
+/** @param {import("../kinds.js").ListedJob} job */
 function remark(job) {
   if (job.release === "RELEASING") return "Releasing the GPUs…";
   if (job.stale) return "No contact with the cluster";
