@@ -73,9 +73,7 @@ async function stamped(html) {
 /** The licence of every package that has a byte in the bundles. */
 async function licences(builds) {
   const inputs = builds.flatMap(({ metafile }) => Object.keys(metafile.inputs));
-  const folders = new Set(
-    inputs.flatMap((path) => path.match(/.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0] ?? []),
-  );
+  const folders = new Set(inputs.flatMap((path) => path.match(/.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0] ?? []));
   const notes = [];
   for (const folder of [...folders].sort()) {
     const { name, version, license } = JSON.parse(await readFile(join(here, folder, "package.json"), "utf8"));

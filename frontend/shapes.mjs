@@ -4,7 +4,17 @@
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildSchema, getNamedType, isAbstractType, isEnumType, isListType, isNonNullType, isScalarType, parse, typeFromAST } from "graphql";
+import {
+  buildSchema,
+  getNamedType,
+  isAbstractType,
+  isEnumType,
+  isListType,
+  isNonNullType,
+  isScalarType,
+  parse,
+  typeFromAST,
+} from "graphql";
 import * as documents from "./src/js/documents.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -54,7 +64,11 @@ function value(type, inner, isInput = false) {
 
 function bare(type, inner, isInput) {
   if (isListType(type)) return `Array<${value(type.ofType, inner, isInput)}>`;
-  if (isEnumType(type)) return type.getValues().map(({ name }) => JSON.stringify(name)).join(" | ");
+  if (isEnumType(type))
+    return type
+      .getValues()
+      .map(({ name }) => JSON.stringify(name))
+      .join(" | ");
   return isScalarType(type) ? (SCALARS[type.name] ?? "string") : inner(type);
 }
 
@@ -71,9 +85,14 @@ function fields(type, { selections }, indent, into = new Map()) {
   for (const { kind, name, alias, selectionSet, typeCondition } of selections) {
     if (kind === "InlineFragment") {
       const wanted = schema.getType(typeCondition.name.value);
-      if (wanted === type || (isAbstractType(wanted) && schema.isSubType(wanted, type))) fields(type, selectionSet, indent, into);
+      if (wanted === type || (isAbstractType(wanted) && schema.isSubType(wanted, type)))
+        fields(type, selectionSet, indent, into);
     } else if (name.value === "__typename") into.set(name.value, JSON.stringify(type.name));
-    else into.set((alias ?? name).value, value(type.getFields()[name.value].type, (of) => object(of, selectionSet, indent)));
+    else
+      into.set(
+        (alias ?? name).value,
+        value(type.getFields()[name.value].type, (of) => object(of, selectionSet, indent)),
+      );
   }
   return into;
 }
@@ -102,7 +121,8 @@ function inputs() {
   each(([, { variableDefinitions }]) => variableDefinitions.forEach(({ type }) => want(typeFromAST(schema, type))));
   return [...wanted].map(({ name, ...input }) => {
     const members = Object.values(schema.getType(name).getFields()).map(
-      (field) => `  ${field.name}${isNonNullType(field.type) && field.defaultValue === undefined ? "" : "?"}: ${value(field.type, (of) => of.name, true)};\n`,
+      (field) =>
+        `  ${field.name}${isNonNullType(field.type) && field.defaultValue === undefined ? "" : "?"}: ${value(field.type, (of) => of.name, true)};\n`,
     );
     return `\nexport interface ${name} {\n${members.join("")}}\n`;
   });
@@ -110,12 +130,15 @@ function inputs() {
 
 function html() {
   const pieces = join(here, "src/html");
-  return [join(here, "src/index.html"), ...readdirSync(pieces).map((name) => join(pieces, name))].map((path) => readFileSync(path, "utf8")).join("\n");
+  return [join(here, "src/index.html"), ...readdirSync(pieces).map((name) => join(pieces, name))]
+    .map((path) => readFileSync(path, "utf8"))
+    .join("\n");
 }
 
 function parts() {
   const found = new Map();
-  for (const [, tag, name] of html().matchAll(/<([a-z]\w*)[^>]* data-part="([\w-]+)"/g)) found.set(name, (found.get(name) ?? new Set()).add(element(tag)));
+  for (const [, tag, name] of html().matchAll(/<([a-z]\w*)[^>]* data-part="([\w-]+)"/g))
+    found.set(name, (found.get(name) ?? new Set()).add(element(tag)));
   return [...found].map(([name, kinds]) => [name, [...kinds].sort().join(" | ")]);
 }
 
@@ -138,5 +161,8 @@ function element(tag) {
 }
 
 function record(entries) {
-  return [...entries].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, type]) => `  ${JSON.stringify(name)}: ${type};`).join("\n");
+  return [...entries]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, type]) => `  ${JSON.stringify(name)}: ${type};`)
+    .join("\n");
 }

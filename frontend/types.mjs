@@ -9,12 +9,16 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const { ts, libraries } = compiler();
 
-const { options, fileNames, errors } = ts.getParsedCommandLineOfConfigFile(join(here, "tsconfig.json"), {}, {
-  ...ts.sys,
-  onUnRecoverableConfigFileDiagnostic: (flaw) => {
-    throw new Error(line(flaw));
+const { options, fileNames, errors } = ts.getParsedCommandLineOfConfigFile(
+  join(here, "tsconfig.json"),
+  {},
+  {
+    ...ts.sys,
+    onUnRecoverableConfigFileDiagnostic: (flaw) => {
+      throw new Error(line(flaw));
+    },
   },
-});
+);
 const host = ts.createCompilerHost(options);
 const { fileExists, readFile } = host;
 const LIBRARIES = host.getDefaultLibLocation(); // where it believes its own declarations to lie

@@ -7,7 +7,8 @@ import * as format from "../../frontend/src/js/format.js";
 
 const table = (name, run, rows) =>
   test(name, () => {
-    for (const [given, expected] of rows) assert.equal(run(given), expected, `of ${given}`);
+    for (const [given, expected] of rows)
+      assert.equal(run(given), expected, `of ${given}`);
   });
 
 table("money is the server's decimal, grouped", format.money, [
@@ -31,14 +32,18 @@ table("a loss has four decimals, also at zero", format.loss, [
   [null, "–"],
 ]);
 
-table("percent is cut, so that nothing is finished before it is", format.percent, [
-  [0, "0%"],
-  [41.56, "41.5%"],
-  [99.97, "99.9%"],
-  [100, "100%"],
-  [0.3, "0.3%"],
-  [null, "–"],
-]);
+table(
+  "percent is cut, so that nothing is finished before it is",
+  format.percent,
+  [
+    [0, "0%"],
+    [41.56, "41.5%"],
+    [99.97, "99.9%"],
+    [100, "100%"],
+    [0.3, "0.3%"],
+    [null, "–"],
+  ],
+);
 
 table("a count is grouped", format.count, [
   [0, "0"],
@@ -94,7 +99,10 @@ table("bytes go in thousands", format.bytes, [
 ]);
 
 test("an instant has a UTC title", () => {
-  assert.equal(format.utcTime("2026-11-24T09:05:07.123Z"), "2026-11-24 09:05:07 UTC");
+  assert.equal(
+    format.utcTime("2026-11-24T09:05:07.123Z"),
+    "2026-11-24 09:05:07 UTC",
+  );
   assert.equal(format.utcTime(null), "");
   assert.equal(format.localTime(null), "–");
 });
@@ -105,9 +113,16 @@ test("how long ago is told in one unit", () => {
   assert.equal(format.ago("2026-11-24T11:59:05Z", now), "1 min ago");
   assert.equal(format.ago("2026-11-24T09:00:00Z", now), "3 h ago");
   assert.match(format.ago("2026-11-01T09:00:00Z", now), /2026/);
-  assert.equal(format.ago("2026-11-24T12:00:09Z", now), "just now", "a clock that is a little ahead");
+  assert.equal(
+    format.ago("2026-11-24T12:00:09Z", now),
+    "just now",
+    "a clock that is a little ahead",
+  );
 });
 
 test("GPUs are counted with a plain x", () => {
-  assert.equal(format.gpus({ numGpus: 2, gpuType: "NVIDIA A100" }), "2x NVIDIA A100");
+  assert.equal(
+    format.gpus({ numGpus: 2, gpuType: "NVIDIA A100" }),
+    "2x NVIDIA A100",
+  );
 });

@@ -3,7 +3,13 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { ACTIVE_MS, HIDDEN_MS, nextDelay, poll, retryNow } from "../../frontend/src/js/poll.js";
+import {
+  ACTIVE_MS,
+  HIDDEN_MS,
+  nextDelay,
+  poll,
+  retryNow,
+} from "../../frontend/src/js/poll.js";
 
 class Page extends EventTarget {
   hidden = false;
@@ -29,7 +35,10 @@ const away = () => Object.assign(new Error("away"), { away: true });
 test("the interval is five seconds, thirty out of sight, and doubles up to a minute while the API is away", () => {
   assert.equal(nextDelay(), ACTIVE_MS);
   assert.equal(nextDelay({ hidden: true }), HIDDEN_MS);
-  assert.deepEqual([1, 2, 3, 4, 5, 99].map((failures) => nextDelay({ failures })), [5e3, 1e4, 2e4, 4e4, 6e4, 6e4]);
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 99].map((failures) => nextDelay({ failures })),
+    [5e3, 1e4, 2e4, 4e4, 6e4, 6e4],
+  );
   assert.equal(nextDelay({ failures: 1, retryAfter: 45 }), 45_000);
   assert.equal(nextDelay({ failures: 1, hidden: true }), HIDDEN_MS);
 });
@@ -84,8 +93,14 @@ test("while the API is away it says since when, and it says when it is back", as
   poll(asked, { onAway, onBack });
   await settle();
   await pass(5_000);
-  const told = onAway.mock.calls.map(({ arguments: [{ since, retryAt }] }) => [since - start, retryAt - start]);
-  assert.deepEqual(told, [[0, 5_000], [0, 15_000]]);
+  const told = onAway.mock.calls.map(({ arguments: [{ since, retryAt }] }) => [
+    since - start,
+    retryAt - start,
+  ]);
+  assert.deepEqual(told, [
+    [0, 5_000],
+    [0, 15_000],
+  ]);
   await pass(10_000);
   assert.equal(onBack.mock.callCount(), 1);
   await pass(5_000);
@@ -94,7 +109,10 @@ test("while the API is away it says since when, and it says when it is back", as
 });
 
 test("any other trouble ends it and is thrown", async () => {
-  await assert.rejects(poll(async () => Promise.reject(new Error("refused")), {}), /refused/);
+  await assert.rejects(
+    poll(async () => Promise.reject(new Error("refused")), {}),
+    /refused/,
+  );
 });
 
 test("looking at the tab again, or asking for it, asks at once", async () => {

@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { freshKey, trainingInput } from "../../frontend/src/js/training-input.js";
+import {
+  freshKey,
+  trainingInput,
+} from "../../frontend/src/js/training-input.js";
 import { datasetName } from "../../frontend/src/js/upload.js";
 
 const typed = {
@@ -42,7 +45,12 @@ test("what was typed becomes numbers of the right kind", () => {
 });
 
 test("what is empty is left to the preset", () => {
-  const { input, flaws } = trainingInput({ ...typed, loraRank: " ", numGpus: "", baseModel: "" });
+  const { input, flaws } = trainingInput({
+    ...typed,
+    loraRank: " ",
+    numGpus: "",
+    baseModel: "",
+  });
   assert.deepEqual(flaws, []);
   assert.equal("loraRank" in input.hyperparameters, false);
   assert.equal("baseModel" in input.hyperparameters, false);
@@ -50,7 +58,12 @@ test("what is empty is left to the preset", () => {
 });
 
 test("zero and numbers out of range go to the API, which says what is wrong with them", () => {
-  const { input, flaws } = trainingInput({ ...typed, loraRank: "0", loraDropout: "1.5", numGpus: "-1" });
+  const { input, flaws } = trainingInput({
+    ...typed,
+    loraRank: "0",
+    loraDropout: "1.5",
+    numGpus: "-1",
+  });
   assert.deepEqual(flaws, []);
   assert.equal(input.hyperparameters.loraRank, 0);
   assert.equal(input.hyperparameters.loraDropout, 1.5);
@@ -58,7 +71,14 @@ test("zero and numbers out of range go to the API, which says what is wrong with
 });
 
 test("what is no number is named by the path that the API uses", () => {
-  const { flaws } = trainingInput({ ...typed, loraRank: "sixteen", learningRate: "2e", batchSize: "1.5", numGpus: "9999999999", loraDropout: "0x1" });
+  const { flaws } = trainingInput({
+    ...typed,
+    loraRank: "sixteen",
+    learningRate: "2e",
+    batchSize: "1.5",
+    numGpus: "9999999999",
+    loraDropout: "0x1",
+  });
   assert.deepEqual(flaws.map(({ path }) => path).sort(), [
     "hyperparameters.batchSize",
     "hyperparameters.learningRate",
@@ -71,7 +91,10 @@ test("what is no number is named by the path that the API uses", () => {
 test("two intents never share a key, in a secure context or not", (t) => {
   const keys = new Set([freshKey(), freshKey()]);
   t.mock.method(crypto, "randomUUID");
-  Object.defineProperty(crypto, "randomUUID", { value: undefined, configurable: true });
+  Object.defineProperty(crypto, "randomUUID", {
+    value: undefined,
+    configurable: true,
+  });
   keys.add(freshKey()).add(freshKey());
   delete crypto.randomUUID;
   assert.equal(keys.size, 4);

@@ -108,7 +108,9 @@ async function answer(url, options) {
     return await fetch(url, options);
   } catch (error) {
     if (isNamed(error, "AbortError")) throw error;
-    throw new ApiAway(isNamed(error, "TimeoutError") ? "The API did not answer in time." : "The API cannot be reached.");
+    throw new ApiAway(
+      isNamed(error, "TimeoutError") ? "The API did not answer in time." : "The API cannot be reached.",
+    );
   }
 }
 

@@ -29,8 +29,16 @@ const RESULTS = [
   ["Status", ({ status }) => statusWord(status)],
   ["Progress", ({ progress }) => percent(progress)],
   ["Training loss", (job) => loss(newest(job.metrics, "trainingLoss")), (job) => newest(job.metrics, "trainingLoss")],
-  ["Validation loss", (job) => loss(newest(job.metrics, "validationLoss")), (job) => newest(job.metrics, "validationLoss")],
-  ["Lowest validation loss", (job) => loss(leastPoint(job.metrics, "validationLoss")?.validationLoss), (job) => leastPoint(job.metrics, "validationLoss")?.validationLoss ?? null],
+  [
+    "Validation loss",
+    (job) => loss(newest(job.metrics, "validationLoss")),
+    (job) => newest(job.metrics, "validationLoss"),
+  ],
+  [
+    "Lowest validation loss",
+    (job) => loss(leastPoint(job.metrics, "validationLoss")?.validationLoss),
+    (job) => leastPoint(job.metrics, "validationLoss")?.validationLoss ?? null,
+  ],
   ["Ran for", (job) => duration(ranFor(job)), (job) => ranFor(job)],
   ["Cost", ({ costs }) => money(costs.final ?? costs.current), ({ costs }) => Number(costs.final ?? costs.current)],
 ];
@@ -44,7 +52,11 @@ const RESULTS = [
 export function sideBySide(jobs) {
   const ended = !jobs.some(isActive);
   const settings = SETTINGS.map(([name, read]) => ({ name, values: jobs.map(read), best: null }));
-  const results = RESULTS.map(([name, read, measure]) => ({ name, values: jobs.map(read), best: measure && ended ? lowest(jobs.map(measure)) : null }));
+  const results = RESULTS.map(([name, read, measure]) => ({
+    name,
+    values: jobs.map(read),
+    best: measure && ended ? lowest(jobs.map(measure)) : null,
+  }));
   /** @param {Row} row */
   const differs = ({ values }) => new Set(values).size > 1;
   return { rows: [...settings.filter(differs), ...results], alike: settings.filter((row) => !differs(row)) };
@@ -55,10 +67,15 @@ export function sideBySide(jobs) {
  * @param {Job[]} jobs
  */
 export function bargains(jobs) {
-  const name = jobs.every(({ metrics }) => newest(metrics, "validationLoss") !== null) ? "validationLoss" : "trainingLoss";
+  const name = jobs.every(({ metrics }) => newest(metrics, "validationLoss") !== null)
+    ? "validationLoss"
+    : "trainingLoss";
   return {
     name,
-    points: jobs.map(({ costs, metrics }) => ({ cost: Number(costs.final ?? costs.current), loss: newest(metrics, name) })),
+    points: jobs.map(({ costs, metrics }) => ({
+      cost: Number(costs.final ?? costs.current),
+      loss: newest(metrics, name),
+    })),
   };
 }
 
@@ -70,14 +87,16 @@ export function bargains(jobs) {
  */
 export function overlaid(jobs, names, { byTime = false } = {}) {
   /** @type {(job: Job) => (point: import("./kinds.js").Point) => number} */
-  const place = (job) => (point) => (byTime ? Math.max(0, (Date.parse(point.timestamp) - began(job)) / 1000) : point.step);
+  const place = (job) => (point) =>
+    byTime ? Math.max(0, (Date.parse(point.timestamp) - began(job)) / 1000) : point.step;
   const axis = [...new Set(jobs.flatMap((job) => job.metrics.map(place(job))))].sort((a, b) => a - b);
   const index = new Map(axis.map((x, i) => [x, i]));
   const columns = jobs.flatMap((job) =>
     names.map((name) => {
       /** @type {(number | null | undefined)[]} */
       const column = new Array(axis.length).fill(undefined); // no point here, the line goes on
-      for (const point of job.metrics) if (point[name] !== null) column[index.get(place(job)(point)) ?? 0] = point[name];
+      for (const point of job.metrics)
+        if (point[name] !== null) column[index.get(place(job)(point)) ?? 0] = point[name];
       return column;
     }),
   );

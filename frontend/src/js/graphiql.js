@@ -40,7 +40,9 @@ query NewestJobs {
 `;
 
 const asked = new URLSearchParams(location.hash.slice(1));
-const initial = asked.has("query") ? { initialQuery: asked.get("query"), initialVariables: asked.get("variables") ?? "" } : {};
+const initial = asked.has("query")
+  ? { initialQuery: asked.get("query"), initialVariables: asked.get("variables") ?? "" }
+  : {};
 
 /**
  * @param {object} params
@@ -69,24 +71,40 @@ function SignIn() {
     event.preventDefault();
     if (value.trim()) session.signIn(value);
   };
-  return h("div", { className: "sign-in" },
-    h("form", { onSubmit: submit, "data-part": "sign-in" },
+  return h(
+    "div",
+    { className: "sign-in" },
+    h(
+      "form",
+      { onSubmit: submit, "data-part": "sign-in" },
       h("h1", null, "Sign in to explore the API"),
       h("p", null, "Every question needs a bearer token. In the folder of the installation, run"),
       h("pre", null, h("code", null, "python -m jobs token USER")),
       h("p", null, "and paste what it prints:"),
       h("label", { htmlFor: "token" }, "Token"),
-      h("input", { id: "token", type: "password", autoComplete: "off", spellCheck: false, required: true,
-                   value, onChange: (/** @type {{target: HTMLInputElement}} */ event) => setValue(event.target.value) }),
+      h("input", {
+        id: "token",
+        type: "password",
+        autoComplete: "off",
+        spellCheck: false,
+        required: true,
+        value,
+        onChange: (/** @type {{target: HTMLInputElement}} */ event) => setValue(event.target.value),
+      }),
       h("button", { type: "submit" }, "Sign in"),
-      h("p", null, h("a", { href: "/training/jobs" }, "Back to the training monitor"))));
+      h("p", null, h("a", { href: "/training/jobs" }, "Back to the training monitor")),
+    ),
+  );
 }
 
 function Page() {
   const signedIn = useSyncExternalStore(session.onSessionChange, () => session.token() !== null);
   if (!signedIn) return h(SignIn);
-  return h(GraphiQL, { fetcher: ask, defaultQuery: WELCOME, shouldPersistHeaders: false, ...initial },
-    h(GraphiQL.Logo, null, h("h1", { className: "home" }, h("a", { href: "/training/jobs" }, "lora-pipeline"))));
+  return h(
+    GraphiQL,
+    { fetcher: ask, defaultQuery: WELCOME, shouldPersistHeaders: false, ...initial },
+    h(GraphiQL.Logo, null, h("h1", { className: "home" }, h("a", { href: "/training/jobs" }, "lora-pipeline"))),
+  );
 }
 
 await session.begin();

@@ -26,7 +26,8 @@ export function preview(text, { whole = true, most = 3 } = {}) {
       flaws.push({ line: i + 1, message: found });
       continue;
     }
-    if (format && found.format !== format) flaws.push({ line: i + 1, message: "A file has one format; the lines before have another." });
+    if (format && found.format !== format)
+      flaws.push({ line: i + 1, message: "A file has one format; the lines before have another." });
     else if (pairs.length < most) pairs.push({ line: i + 1, prompt: found.prompt, completion: found.completion });
     format ??= found.format;
   }
@@ -59,7 +60,8 @@ function read(raw, isFirst) {
  * @returns {Pair | string}
  */
 function fromPair(value) {
-  if (!("prompt" in value) && !("completion" in value)) return "Neither “prompt” and “completion” nor “messages” are there.";
+  if (!("prompt" in value) && !("completion" in value))
+    return "Neither “prompt” and “completion” nor “messages” are there.";
   const { prompt, completion } = value;
   if (typeof prompt !== "string") return flaw("prompt", value);
   if (typeof completion !== "string") return flaw("completion", value);

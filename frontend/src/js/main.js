@@ -79,7 +79,8 @@ function arrive() {
 
 /** @param {MouseEvent} event */
 function follow(event) {
-  const link = event.target instanceof Element && /** @type {HTMLAnchorElement | null} */ (event.target.closest("a[href]"));
+  const link =
+    event.target instanceof Element && /** @type {HTMLAnchorElement | null} */ (event.target.closest("a[href]"));
   if (!link || link.origin !== location.origin || !link.pathname.startsWith("/training/jobs")) return;
   if (event.defaultPrevented || event.button !== 0 || link.hasAttribute("download")) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || link.hash) return;

@@ -27,6 +27,7 @@ export async function stretch(id, [from, to], signal) {
 export async function everything(id, lastStep, signal) {
   /** @type {Point[]} */
   const points = [];
-  for (let from = 0; from <= lastStep; from += MOST) points.push(...(await stretch(id, [from, from + MOST - 1], signal)));
+  for (let from = 0; from <= lastStep; from += MOST)
+    points.push(...(await stretch(id, [from, from + MOST - 1], signal)));
   return points;
 }

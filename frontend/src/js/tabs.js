@@ -31,7 +31,12 @@ export function wireTabs(root, onShow) {
   for (const [i, tab] of tabs.entries()) {
     tab.addEventListener("click", () => show(tab));
     tab.addEventListener("keydown", ({ key }) => {
-      const next = new Map([["ArrowRight", i + 1], ["ArrowLeft", i - 1], ["Home", 0], ["End", -1]]).get(key);
+      const next = new Map([
+        ["ArrowRight", i + 1],
+        ["ArrowLeft", i - 1],
+        ["Home", 0],
+        ["End", -1],
+      ]).get(key);
       const target = next === undefined ? undefined : tabs.at(next % tabs.length);
       if (!target) return;
       target.focus();

@@ -29,7 +29,9 @@ export function timeline({ events, releasingSince, costs }) {
     const { icon, what, why } = EVENTS[kind] ?? { icon: "info", what: kind };
     return { at, icon, what, why: why && detail !== null ? why(detail) : "" };
   });
-  if (releasingSince) happened.push({ at: releasingSince, icon: "warning", what: "Release of the GPUs asked for", why: "" });
-  for (const { recordedAt, amount } of costs.records) happened.push({ at: recordedAt, icon: "info", what: "Booked", why: money(amount) });
+  if (releasingSince)
+    happened.push({ at: releasingSince, icon: "warning", what: "Release of the GPUs asked for", why: "" });
+  for (const { recordedAt, amount } of costs.records)
+    happened.push({ at: recordedAt, icon: "info", what: "Booked", why: money(amount) });
   return happened.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
 }

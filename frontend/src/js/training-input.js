@@ -8,13 +8,43 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** @type {{name: Name, label: string, kind: Kind, hint: string}[]} */
 export const HYPERPARAMETERS = [
-  { name: "baseModel", label: "Base model", kind: "text", hint: "A model's hub name, or a folder the cluster can read." },
-  { name: "learningRate", label: "Learning rate", kind: "number", hint: "Above 0, at most 1. How far each step goes; 2e-4 is usual." },
-  { name: "batchSize", label: "Batch size", kind: "whole", hint: "1 to 1,024 pairs a step. Smaller needs less memory." },
+  {
+    name: "baseModel",
+    label: "Base model",
+    kind: "text",
+    hint: "A model's hub name, or a folder the cluster can read.",
+  },
+  {
+    name: "learningRate",
+    label: "Learning rate",
+    kind: "number",
+    hint: "Above 0, at most 1. How far each step goes; 2e-4 is usual.",
+  },
+  {
+    name: "batchSize",
+    label: "Batch size",
+    kind: "whole",
+    hint: "1 to 1,024 pairs a step. Smaller needs less memory.",
+  },
   { name: "numEpochs", label: "Epochs", kind: "whole", hint: "1 to 100. How often every pair is seen." },
-  { name: "loraRank", label: "LoRA rank", kind: "whole", hint: "1 to 512. Size of the adapter; higher learns and needs more." },
-  { name: "loraAlpha", label: "LoRA alpha", kind: "whole", hint: "1 to 2,048. Weight of the adapter; twice the rank is usual." },
-  { name: "loraDropout", label: "LoRA dropout", kind: "number", hint: "0 to below 1. The share left out while training." },
+  {
+    name: "loraRank",
+    label: "LoRA rank",
+    kind: "whole",
+    hint: "1 to 512. Size of the adapter; higher learns and needs more.",
+  },
+  {
+    name: "loraAlpha",
+    label: "LoRA alpha",
+    kind: "whole",
+    hint: "1 to 2,048. Weight of the adapter; twice the rank is usual.",
+  },
+  {
+    name: "loraDropout",
+    label: "LoRA dropout",
+    kind: "number",
+    hint: "0 to below 1. The share left out while training.",
+  },
 ];
 
 /**
@@ -58,7 +88,8 @@ function parse(kind, typed) {
     return [undefined, kind === "whole" ? "must be a whole number" : "must be a number, such as 0.05 or 2e-4"];
   }
   const value = Number(typed);
-  if (!Number.isFinite(value) || (kind === "whole" && Math.abs(value) > 2 ** 31 - 1)) return [undefined, "is too large"];
+  if (!Number.isFinite(value) || (kind === "whole" && Math.abs(value) > 2 ** 31 - 1))
+    return [undefined, "is too large"];
   return [value, null];
 }
 

@@ -16,7 +16,8 @@ export function waitsFor(job, points, now = Date.now()) {
     if (waited < LONG_MS) return "Waiting for a worker to take it up.";
     return `No worker has taken it up for ${duration(waited / 1000)}. Is one running?`;
   }
-  if (job.status === "INITIALIZING") return `${stage || "Being handed to the GPU cluster."} Waiting for it to accept the job.`;
+  if (job.status === "INITIALIZING")
+    return `${stage || "Being handed to the GPU cluster."} Waiting for it to accept the job.`;
   if (job.status !== "RUNNING") return "";
   if (job.stale) return "The training may go on: the cluster does not answer, and is asked again and again.";
   if (!points.length) return `${stage === "Training." ? "" : `${stage} `}Waiting for the first metrics.`;

@@ -52,7 +52,11 @@ export function mountBoard(board, signal, { sharper }) {
     if (document.activeElement !== slider || i !== null) slider.value = String(at);
     const words = rows.length ? place(rows[at]) : "";
     text(part(board, "inspect-step"), i === null && words ? `${words}, the newest` : words);
-    attribute(slider, "aria-valuetext", words && [words, ...charts.map(({ spec }) => spoken(spec, rows[at]))].filter(Boolean).join(", "));
+    attribute(
+      slider,
+      "aria-valuetext",
+      words && [words, ...charts.map(({ spec }) => spoken(spec, rows[at]))].filter(Boolean).join(", "),
+    );
   }
 
   /**
@@ -90,7 +94,13 @@ export function mountBoard(board, signal, { sharper }) {
     drawGapNote(part(board, "board-note"), gapsOf(rows));
     slider.max = String(Math.max(0, rows.length - 1));
     for (const chart of charts) drawChart(chart, rows, { look, zoom });
-    const i = inspected === null ? -1 : nearest(rows.map(({ step }) => step), inspected);
+    const i =
+      inspected === null
+        ? -1
+        : nearest(
+            rows.map(({ step }) => step),
+            inspected,
+          );
     requestAnimationFrame(() => signal.aborted || moved(i < 0 ? null : i, null)); // once the plots stand at the new scale
   }
 
@@ -103,7 +113,11 @@ export function mountBoard(board, signal, { sharper }) {
   cap.addEventListener("change", () => changed({ cap: cap.checked }));
   const sized = new ResizeObserver(() => charts.forEach((chart) => chart.fit()));
   sized.observe(part(board, "charts"));
-  document.addEventListener("fullscreenchange", () => requestAnimationFrame(() => charts.forEach((chart) => chart.fit())), { signal });
+  document.addEventListener(
+    "fullscreenchange",
+    () => requestAnimationFrame(() => charts.forEach((chart) => chart.fit())),
+    { signal },
+  );
   onThemeChange(() => charts.forEach(({ plot }) => plot?.redraw(false)), signal);
   signal.addEventListener("abort", () => {
     sized.disconnect();
@@ -157,7 +171,10 @@ function drawTools(board, look, zoom) {
  * @param {Gap[]} gaps
  */
 function drawGapNote(note, gaps) {
-  const where = gaps.length === 1 ? `between steps ${count(gaps[0].from)} and ${count(gaps[0].to)}` : `in ${gaps.length} stretches of steps`;
+  const where =
+    gaps.length === 1
+      ? `between steps ${count(gaps[0].from)} and ${count(gaps[0].to)}`
+      : `in ${gaps.length} stretches of steps`;
   text(note, gaps.length ? `Shaded: nothing was reported ${where}.` : "");
   note.hidden = gaps.length === 0;
 }

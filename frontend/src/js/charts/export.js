@@ -5,7 +5,18 @@ import { colour } from "../theme.js";
 /** @typedef {import("../kinds.js").Point} Point */
 
 /** @type {(keyof Point)[]} */
-const COLUMNS = ["step", "epoch", "timestamp", "trainingLoss", "validationLoss", "learningRate", "gradientNorm", "throughput", "gpuUtilization", "nonFinite"];
+const COLUMNS = [
+  "step",
+  "epoch",
+  "timestamp",
+  "trainingLoss",
+  "validationLoss",
+  "learningRate",
+  "gradientNorm",
+  "throughput",
+  "gpuUtilization",
+  "nonFinite",
+];
 
 /**
  * RFC 4180, without anything that needs quoting: numbers, instants, and nothing where there is no value.
@@ -55,5 +66,11 @@ export function savePng(title, plot) {
  * @param {string} words
  */
 export function fileName(words) {
-  return words.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 80).toLowerCase() || "chart";
+  return (
+    words
+      .replace(/[^\p{L}\p{N}]+/gu, "-")
+      .replace(/^-+|-+$/g, "")
+      .slice(0, 80)
+      .toLowerCase() || "chart"
+  );
 }

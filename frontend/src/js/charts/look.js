@@ -31,7 +31,12 @@ export function readZoom(url = new URL(location.href)) {
 export function writeLook(look, zoom) {
   localStorage.setItem(KEY, JSON.stringify(look));
   const url = new URL(location.href);
-  const values = { smooth: look.smoothing || null, log: look.log ? 1 : null, cap: look.cap ? 1 : null, zoom: zoom && `${zoom[0]}-${zoom[1]}` };
+  const values = {
+    smooth: look.smoothing || null,
+    log: look.log ? 1 : null,
+    cap: look.cap ? 1 : null,
+    zoom: zoom && `${zoom[0]}-${zoom[1]}`,
+  };
   for (const [name, value] of Object.entries(values)) {
     if (value) url.searchParams.set(name, String(value));
     else url.searchParams.delete(name);

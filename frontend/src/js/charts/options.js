@@ -24,7 +24,12 @@ const WHOLE = [1, 2, 5].flatMap((n) => Array.from({ length: 9 }, (_, power) => n
  */
 export function plotOptions(spec, { width, height, look, marks, onCursor, onZoom, x = {} }) {
   const log = look.log && spec.log;
-  const axis = { stroke: () => colour("--text-soft"), font: FONT, grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { show: false } };
+  const axis = {
+    stroke: () => colour("--text-soft"),
+    font: FONT,
+    grid: { stroke: () => colour("--grid"), width: 1 },
+    ticks: { show: false },
+  };
   const faint = look.smoothing > 0;
   /** @type {(plot: Plot, min: number, max: number) => [number, number]} */
   const range = (plot, min, max) => {
@@ -55,13 +60,22 @@ export function plotOptions(spec, { width, height, look, marks, onCursor, onZoom
     scales: { x: { time: false, range: breadth }, y: { range, ...(log && { distr: 3 }) } },
     axes: [
       { ...axis, size: 30, incrs: WHOLE, values: (_plot, ticks) => ticks.map((tick) => count(tick)), ...x },
-      { ...axis, size: 58, values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : spec.range ? `${tick}%` : figure(tick))), ...(log && { splits: (_plot, _axis, min, max) => logTicks(min, max), filter: (_plot, ticks) => ticks }) },
+      {
+        ...axis,
+        size: 58,
+        values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : spec.range ? `${tick}%` : figure(tick))),
+        ...(log && { splits: (_plot, _axis, min, max) => logTicks(min, max), filter: (_plot, ticks) => ticks }),
+      },
     ],
     series: [{}, ...spec.series.map(line), ...spec.series.map(smoothed)],
     cursor: {
       y: false,
       drag: { x: true, y: false, setScale: false },
-      points: { size: (_plot, i) => (faint && spec.series[i - 1]?.smooth ? 0 : 7), width: 0, fill: (_plot, i) => colour(spec.series[(i - 1) % spec.series.length].token) },
+      points: {
+        size: (_plot, i) => (faint && spec.series[i - 1]?.smooth ? 0 : 7),
+        width: 0,
+        fill: (_plot, i) => colour(spec.series[(i - 1) % spec.series.length].token),
+      },
     },
     hooks: { setCursor: [onCursor], setSelect: [onZoom], drawClear: [(plot) => drawMarks(plot, marks())] },
   };
@@ -101,7 +115,8 @@ function breadth(_plot, min, max) {
  */
 function drawMarks(plot, { gaps, broken }) {
   const { ctx, bbox } = plot;
-  const at = (/** @type {number} */ step) => Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(step, "x", true)));
+  const at = (/** @type {number} */ step) =>
+    Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(step, "x", true)));
   ctx.save();
   ctx.fillStyle = colour("--gap");
   for (const { from, to } of gaps) ctx.fillRect(at(from), bbox.top, at(to) - at(from), bbox.height);

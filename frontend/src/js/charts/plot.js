@@ -60,7 +60,8 @@ export function mountChart(spec, { onCursor, onZoom, x = () => ({}) }) {
     },
     fit() {
       const [width, height] = [holder.clientWidth, heightOf(node, holder)];
-      if (width > 0 && chart.plot && (chart.plot.width !== width || chart.plot.height !== height)) chart.plot.setSize({ width, height });
+      if (width > 0 && chart.plot && (chart.plot.width !== width || chart.plot.height !== height))
+        chart.plot.setSize({ width, height });
     },
     /**
      * Stands the cursor at row `i`; null takes it away.
@@ -134,7 +135,9 @@ function wireTools(node, chart) {
   attribute(part(node, "full"), "aria-label", `${title}: whole screen`);
   attribute(part(node, "png"), "aria-label", `${title}: save as a PNG picture`);
   part(node, "full").hidden = !document.fullscreenEnabled;
-  part(node, "full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : node.requestFullscreen()));
+  part(node, "full").addEventListener("click", () =>
+    document.fullscreenElement ? document.exitFullscreen() : node.requestFullscreen(),
+  );
   part(node, "png").addEventListener("click", () => chart.plot && savePng(title, chart.plot));
 }
 

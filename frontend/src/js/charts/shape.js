@@ -16,9 +16,14 @@ export function withGaps(points) {
   const apart = points.slice(1).map(({ step }, i) => step - points[i].step);
   const usual = [...apart].sort((a, b) => a - b)[Math.floor(0.95 * (apart.length - 1))];
   if (!apart.some((steps) => steps > 4 * usual)) return points;
-  return points.flatMap((point, i) => /** @type {Row[]} */ (
-    apart[i] > 4 * usual ? [point, { step: point.step + apart[i] / 2, gap: true, from: point.step, to: points[i + 1].step }] : [point]
-  ));
+  return points.flatMap(
+    (point, i) =>
+      /** @type {Row[]} */ (
+        apart[i] > 4 * usual
+          ? [point, { step: point.step + apart[i] / 2, gap: true, from: point.step, to: points[i + 1].step }]
+          : [point]
+      ),
+  );
 }
 
 /**
@@ -49,7 +54,8 @@ export function logTicks(min, max) {
   const ticks = [];
   if (max / min < 20) {
     const step = roundStep((max - min) / 5);
-    for (let n = Math.ceil(min / step - 1e-9); n <= max / step + 1e-9; n += 1) ticks.push(Number((n * step).toPrecision(6)));
+    for (let n = Math.ceil(min / step - 1e-9); n <= max / step + 1e-9; n += 1)
+      ticks.push(Number((n * step).toPrecision(6)));
     return ticks;
   }
   const digits = max / min < 2_000 ? [1, 2, 5] : [1];
@@ -114,7 +120,9 @@ export function positive(values) {
  */
 export function brokenSteps(rows, names) {
   const usual = names.filter((name) => name !== "validationLoss" && rows.some((row) => (row[name] ?? null) !== null));
-  return rows.filter((row) => row.nonFinite && usual.some((name) => (row[name] ?? null) === null)).map(({ step }) => step);
+  return rows
+    .filter((row) => row.nonFinite && usual.some((name) => (row[name] ?? null) === null))
+    .map(({ step }) => step);
 }
 
 /**
@@ -138,6 +146,7 @@ export function heights(min, max, log = false) {
  */
 export function nearest(values, wanted) {
   let best = 0;
-  for (let i = 1; i < values.length; i += 1) if (Math.abs(values[i] - wanted) < Math.abs(values[best] - wanted)) best = i;
+  for (let i = 1; i < values.length; i += 1)
+    if (Math.abs(values[i] - wanted) < Math.abs(values[best] - wanted)) best = i;
   return best;
 }

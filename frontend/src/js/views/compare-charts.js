@@ -36,10 +36,20 @@ export function mountOverlay(root, jobsCount, signal) {
   let jobs = [];
   let columns = overlaid(jobs, NAMES);
   let zoom = readZoom();
-  const series = (/** @type {typeof CHARTS[number]} */ { smooth: may, dots }) => LETTERS.slice(0, jobsCount).map((label, i) => ({ name: label, label, token: `--chart-${i + 1}`, smooth: may, dots }));
+  const series = (/** @type {typeof CHARTS[number]} */ { smooth: may, dots }) =>
+    LETTERS.slice(0, jobsCount).map((label, i) => ({
+      name: label,
+      label,
+      token: `--chart-${i + 1}`,
+      smooth: may,
+      dots,
+    }));
   /** @type {() => import("../charts/options.js").Ticks} */
-  const x = () => (look.byTime ? { incrs: SECONDS, values: (_plot, ticks) => ticks.map((tick) => duration(tick)) } : {});
-  const charts = CHARTS.map((spec) => mountChart({ ...spec, series: series(spec) }, { onCursor: moved, onZoom: ranged, x }));
+  const x = () =>
+    look.byTime ? { incrs: SECONDS, values: (_plot, ticks) => ticks.map((tick) => duration(tick)) } : {};
+  const charts = CHARTS.map((spec) =>
+    mountChart({ ...spec, series: series(spec) }, { onCursor: moved, onZoom: ranged, x }),
+  );
   part(root, "charts").replaceChildren(...charts.map(({ node }) => node));
 
   const of = (/** @type {number} */ k) => columns.slice(1).filter((_, i) => i % NAMES.length === k);
@@ -96,14 +106,23 @@ export function mountOverlay(root, jobsCount, signal) {
   }
 
   part(root, "reset-zoom").addEventListener("click", () => ranged(null));
-  const [smoothing, log, cap, byTime] = [part(root, "smoothing"), part(root, "log"), part(root, "cap"), part(root, "by-time")];
+  const [smoothing, log, cap, byTime] = [
+    part(root, "smoothing"),
+    part(root, "log"),
+    part(root, "cap"),
+    part(root, "by-time"),
+  ];
   smoothing.addEventListener("input", () => changed({ smoothing: Number(smoothing.value) }));
   log.addEventListener("change", () => changed({ log: log.checked }));
   cap.addEventListener("change", () => changed({ cap: cap.checked }));
   byTime.addEventListener("change", () => changed({ byTime: byTime.checked }));
   const sized = new ResizeObserver(() => charts.forEach((chart) => chart.fit()));
   sized.observe(part(root, "charts"));
-  document.addEventListener("fullscreenchange", () => requestAnimationFrame(() => charts.forEach((chart) => chart.fit())), { signal });
+  document.addEventListener(
+    "fullscreenchange",
+    () => requestAnimationFrame(() => charts.forEach((chart) => chart.fit())),
+    { signal },
+  );
   onThemeChange(() => charts.forEach(({ plot }) => plot?.redraw(false)), signal);
   signal.addEventListener("abort", () => {
     sized.disconnect();

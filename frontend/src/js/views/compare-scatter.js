@@ -12,24 +12,50 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [96, 610, 20, 180];
  */
 export function drawScatter(root, jobs) {
   const { name, points } = bargains(jobs);
-  const known = points.flatMap(({ cost, loss }, i) => (loss === null ? [] : [{ cost, loss, letter: LETTERS[i], token: `--chart-${i + 1}` }]));
+  const known = points.flatMap(({ cost, loss }, i) =>
+    loss === null ? [] : [{ cost, loss, letter: LETTERS[i], token: `--chart-${i + 1}` }],
+  );
   part(root, "bargain").hidden = known.length < 2;
   if (known.length < 2) return;
   const kind = name === "validationLoss" ? "validation loss" : "training loss";
-  const across = scale(known.map(({ cost }) => cost), LEFT, RIGHT);
-  const up = scale(known.map((point) => point.loss), BOTTOM, TOP);
+  const across = scale(
+    known.map(({ cost }) => cost),
+    LEFT,
+    RIGHT,
+  );
+  const up = scale(
+    known.map((point) => point.loss),
+    BOTTOM,
+    TOP,
+  );
   const svg = part(root, "scatter");
   const { shape, words } = drawing(svg);
-  attribute(svg, "aria-label", `Cost against ${kind}. ${known.map((point) => `${point.letter}: ${money(point.cost.toFixed(2))}, ${loss(point.loss)}`).join(". ")}.`);
+  attribute(
+    svg,
+    "aria-label",
+    `Cost against ${kind}. ${known.map((point) => `${point.letter}: ${money(point.cost.toFixed(2))}, ${loss(point.loss)}`).join(". ")}.`,
+  );
   text(part(root, "bargain-words"), `To the right what it cost, upward its newest ${kind}: low and left is best.`);
   svg.replaceChildren(
     shape("path", { class: "frame", d: `M${LEFT} ${TOP - 8}V${BOTTOM + 8}H${RIGHT + 8}` }),
-    ...ends(known.map(({ cost }) => cost)).map((cost) => words(money(cost.toFixed(2)), { x: across(cost), y: BOTTOM + 26, "text-anchor": "middle" })),
-    ...ends(known.map((point) => point.loss)).map((value) => words(loss(value), { x: LEFT - 8, y: up(value) + 4, "text-anchor": "end" })),
+    ...ends(known.map(({ cost }) => cost)).map((cost) =>
+      words(money(cost.toFixed(2)), { x: across(cost), y: BOTTOM + 26, "text-anchor": "middle" }),
+    ),
+    ...ends(known.map((point) => point.loss)).map((value) =>
+      words(loss(value), { x: LEFT - 8, y: up(value) + 4, "text-anchor": "end" }),
+    ),
     ...known.flatMap((point) => {
       const dot = shape("circle", { cx: across(point.cost), cy: up(point.loss), r: 11 });
       dot.style.fill = `var(${point.token})`;
-      return [dot, words(point.letter, { class: "letter", x: across(point.cost), y: up(point.loss) + 4.5, "text-anchor": "middle" })];
+      return [
+        dot,
+        words(point.letter, {
+          class: "letter",
+          x: across(point.cost),
+          y: up(point.loss) + 4.5,
+          "text-anchor": "middle",
+        }),
+      ];
     }),
   );
 }
@@ -47,7 +73,10 @@ function ends(values) {
  */
 function scale(values, from, to) {
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  return (/** @type {number} */ value) => (least === most ? (from + to) / 2 : from + ((value - least) / (most - least)) * (to - from) * 0.94 + (to - from) * 0.03);
+  return (/** @type {number} */ value) =>
+    least === most
+      ? (from + to) / 2
+      : from + ((value - least) / (most - least)) * (to - from) * 0.94 + (to - from) * 0.03;
 }
 
 /**

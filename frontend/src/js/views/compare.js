@@ -20,7 +20,8 @@ import { notice } from "./notice.js";
 export async function mountComparison({ root, url, signal }) {
   const ids = comparedIds(url);
   setTitle("Comparison");
-  if (ids.length < LEAST) return notice(root, "Nothing to compare", "Tick two to five jobs of the list, then press Compare.");
+  if (ids.length < LEAST)
+    return notice(root, "Nothing to compare", "Tick two to five jobs of the list, then press Compare.");
   root.append(clone("loading"));
   /** @type {Map<string, Job | null>} */
   const known = new Map();
@@ -93,7 +94,10 @@ function drawTable(root, jobs) {
         return row;
       }),
   );
-  text(part(root, "alike"), alike.length ? `The same for all: ${alike.map(({ name, values }) => `${name} ${values[0]}`).join(", ")}.` : "");
+  text(
+    part(root, "alike"),
+    alike.length ? `The same for all: ${alike.map(({ name, values }) => `${name} ${values[0]}`).join(", ")}.` : "",
+  );
 }
 
 /**

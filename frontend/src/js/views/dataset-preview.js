@@ -17,7 +17,12 @@ export async function drawPreview(root, file) {
   const beginning = await file.slice(0, LOOKED_AT).text();
   const { pairs, flaws } = preview(beginning, { whole });
   const box = part(root, "preview");
-  text(part(box, "preview-title"), flaws.length ? `“${file.name}” cannot be used` : `The first ${pairs.length === 1 ? "pair" : `${pairs.length} pairs`} of “${file.name}”`);
+  text(
+    part(box, "preview-title"),
+    flaws.length
+      ? `“${file.name}” cannot be used`
+      : `The first ${pairs.length === 1 ? "pair" : `${pairs.length} pairs`} of “${file.name}”`,
+  );
   part(box, "preview-flaws").replaceChildren(...flaws.map(flawRow));
   part(box, "preview-pairs").replaceChildren(...(flaws.length ? [] : pairs.map(pairRow)));
   box.classList.toggle("bad", flaws.length > 0);

@@ -36,7 +36,8 @@ export function drawPresets(holder, presets, gpuTypes) {
     const radio = first(card, "input");
     radio.value = preset.id;
     radio.id = first(card, "label").htmlFor = `preset-${preset.id}`;
-    for (const name of /** @type {const} */ (["name", "description", "summary"])) part(card, name).id = `${radio.id}-${name}`;
+    for (const name of /** @type {const} */ (["name", "description", "summary"]))
+      part(card, name).id = `${radio.id}-${name}`;
     attribute(radio, "aria-labelledby", `${radio.id}-name`);
     attribute(radio, "aria-describedby", `${radio.id}-description ${radio.id}-summary`);
     const gpu = gpuTypes.find(({ id, name }) => id === preset.gpuType || name === preset.gpuType);
@@ -55,7 +56,9 @@ export function drawPresets(holder, presets, gpuTypes) {
  * @param {import("../kinds.js").GpuType[]} gpuTypes
  */
 export function drawGpuTypes(select, gpuTypes) {
-  select.replaceChildren(...gpuTypes.map(({ id, name, costPerGpuHour }) => new Option(`${name}, ${money(costPerGpuHour)} / hour`, id)));
+  select.replaceChildren(
+    ...gpuTypes.map(({ id, name, costPerGpuHour }) => new Option(`${name}, ${money(costPerGpuHour)} / hour`, id)),
+  );
 }
 
 /**

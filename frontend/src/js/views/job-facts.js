@@ -68,7 +68,11 @@ export function wireQuery(root, id) {
   const variables = JSON.stringify({ id }, null, 2);
   text(part(root, "query"), `${query}\n# variables: ${JSON.stringify({ id })}`);
   attribute(part(root, "open-query"), "href", `/graphql#${new URLSearchParams({ query, variables })}`);
-  wireCopy(part(root, "copy-query"), () => part(root, "query").textContent ?? "", () => part(root, "query"));
+  wireCopy(
+    part(root, "copy-query"),
+    () => part(root, "query").textContent ?? "",
+    () => part(root, "query"),
+  );
 }
 
 /**
@@ -148,7 +152,11 @@ function drawCopy(row, value, name) {
   button.dataset.value = value;
   if (known) return;
   attribute(button, "aria-label", `Copy ${name.toLowerCase()}`);
-  wireCopy(button, () => button.dataset.value ?? "", () => part(row, "value"));
+  wireCopy(
+    button,
+    () => button.dataset.value ?? "",
+    () => part(row, "value"),
+  );
   first(row, "dd").append(button);
 }
 

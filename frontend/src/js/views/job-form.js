@@ -75,7 +75,10 @@ class JobForm {
       if (chosen) this.fillFrom(chosen);
     });
     const form = part(root, "form");
-    form.addEventListener("input", ({ target }) => target instanceof Element && target !== part(root, "file") && this.changed(target));
+    form.addEventListener(
+      "input",
+      ({ target }) => target instanceof Element && target !== part(root, "file") && this.changed(target),
+    );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.start();
@@ -258,7 +261,9 @@ class JobForm {
   /** @param {Flaw[]} flaws */
   refuse(flaws) {
     this.drawFlaws(flaws);
-    const [wrong] = [...part(this.root, "form").elements].filter((control) => control.getAttribute("aria-invalid") === "true");
+    const [wrong] = [...part(this.root, "form").elements].filter(
+      (control) => control.getAttribute("aria-invalid") === "true",
+    );
     if (wrong instanceof HTMLElement) wrong.focus();
   }
 

@@ -82,7 +82,11 @@ function drawRelease(root, { status, release, releasingSince, stage }) {
   fill(root, {
     "release-title": releasing ? "Releasing the GPUs" : "GPUs released",
     "release-text": releasing
-      ? [stage, releasingSince && `Since ${localTime(releasingSince)} (${ago(releasingSince)}).`, "GPU time is charged until the cluster confirms."]
+      ? [
+          stage,
+          releasingSince && `Since ${localTime(releasingSince)} (${ago(releasingSince)}).`,
+          "GPU time is charged until the cluster confirms.",
+        ]
           .filter(Boolean)
           .join(" ")
           .replace(/([^.…]) Since/, "$1. Since")
@@ -121,7 +125,9 @@ function drawProgress(root, job, points) {
   const ahead = outlook(job, points);
   const ran = startedAt && `${completedAt ? "Ran" : "Running"} for ${duration(ranFor(job))}`;
   text(part(root, "eta"), [ran, ahead && `${duration(ahead.seconds)} left`].filter(Boolean).join(" · "));
-  const pace = ahead && `Done about ${localClock(new Date(ahead.at).toISOString(), "short")}, at the pace of the last ${ahead.points} points`;
+  const pace =
+    ahead &&
+    `Done about ${localClock(new Date(ahead.at).toISOString(), "short")}, at the pace of the last ${ahead.points} points`;
   text(part(root, "basis"), pace ?? "");
 }
 
@@ -171,7 +177,11 @@ function drawCost(root, job, ahead) {
   fill(root, { cost: money(final ?? current), estimate: `Est. ${money(estimatedTotal)}` });
   const heading = part(root, "heading");
   text(heading, ahead ? `Heading for ${money(ahead.cost)}` : againstEstimate(job));
-  attribute(heading, "title", ahead ? `What it has cost, and the time left at ${money(gpuConfig.hourlyRate)} an hour` : null);
+  attribute(
+    heading,
+    "title",
+    ahead ? `What it has cost, and the time left at ${money(gpuConfig.hourlyRate)} an hour` : null,
+  );
   heading.hidden = !heading.textContent;
 }
 
@@ -182,7 +192,10 @@ function drawCost(root, job, ahead) {
  */
 function drawGpu(root, job, points) {
   const use = job.currentMetrics?.gpuUtilization ?? null;
-  fill(root, { "gpu-name": `${gpus(job.gpuConfig)}${isActive(job) ? "" : ", at the end"}`, "gpu-percent": percent(use) });
+  fill(root, {
+    "gpu-name": `${gpus(job.gpuConfig)}${isActive(job) ? "" : ", at the end"}`,
+    "gpu-percent": percent(use),
+  });
   meter(part(root, "gpu-bar"), use);
   part(root, "board").hidden = points.length === 0;
   part(root, "waiting").hidden = points.length > 0;

@@ -70,7 +70,10 @@ export function drawList(root, { nodes, totalCount, pageInfo }, { status, search
   part(root, "totals").hidden = isEmpty;
   part(root, "empty").hidden = !isEmpty;
   part(root, "no-match").hidden = !(none && (narrowed || after));
-  text(part(root, "no-match-title"), after ? "There are no more jobs." : search ? `No ${word}job is found by “${search}”.` : `No ${word}jobs.`);
+  text(
+    part(root, "no-match-title"),
+    after ? "There are no more jobs." : search ? `No ${word}job is found by “${search}”.` : `No ${word}jobs.`,
+  );
   drawRows(part(root, "rows"), nodes);
 
   const before = earlier.length * PAGE;

@@ -60,7 +60,11 @@ export async function mountJobList({ root, url, signal }) {
     const own = earliest(signal, asking.signal);
     const look = async () => {
       const { status, after, search, sort } = state;
-      page = await ask(JOBS, { first: PAGE, after, status: status && [status], search, ...orderOf(sort) }, { signal: own });
+      page = await ask(
+        JOBS,
+        { first: PAGE, after, status: status && [status], search, ...orderOf(sort) },
+        { signal: own },
+      );
       draw();
       return page.jobs.nodes.some(isMoving) || CALM_MS;
     };
@@ -117,6 +121,11 @@ function readState({ searchParams }) {
  * @param {State} state
  */
 function address(path, { status, search, sort, after }) {
-  const query = new URLSearchParams({ ...(status && { status }), ...(search && { q: search }), ...(sort && { sort }), ...(after && { after }) });
+  const query = new URLSearchParams({
+    ...(status && { status }),
+    ...(search && { q: search }),
+    ...(sort && { sort }),
+    ...(after && { after }),
+  });
   return `${path}${query.size ? `?${query}` : ""}`;
 }

@@ -20,11 +20,15 @@ export function wirePicks(root, signal) {
     attribute(part(root, "compare"), "href", ids.length >= LEAST ? comparison(ids) : null);
     part(root, "compare").classList.toggle("off", ids.length < LEAST);
   };
-  part(root, "rows").addEventListener("change", ({ target }) => {
-    if (!(target instanceof HTMLInputElement)) return;
-    picks.set(target.value, target.checked);
-    draw();
-  }, { signal });
+  part(root, "rows").addEventListener(
+    "change",
+    ({ target }) => {
+      if (!(target instanceof HTMLInputElement)) return;
+      picks.set(target.value, target.checked);
+      draw();
+    },
+    { signal },
+  );
   part(root, "unpick").addEventListener("click", () => {
     picks.clear();
     draw();

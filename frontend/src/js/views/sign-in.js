@@ -14,7 +14,10 @@ const REASONS = {
 export function mountSignIn({ root }) {
   setTitle("Sign in");
   root.append(clone("sign-in"));
-  text(part(root, "reason"), REASONS[session.whyEnded() ?? ""] ?? "The training monitor needs a token to ask for your jobs.");
+  text(
+    part(root, "reason"),
+    REASONS[session.whyEnded() ?? ""] ?? "The training monitor needs a token to ask for your jobs.",
+  );
   const input = first(root, "input");
   part(root, "form").addEventListener("submit", (event) => {
     event.preventDefault();
