@@ -46,6 +46,7 @@ class DatasetCommands:
         """`max_bytes` bounds one file."""
         self._database, self._buckets, self._now, self._max_bytes = database, buckets, now, max_bytes
         self._checks: dict[Hashable, asyncio.Task[Dataset]] = {}
+        self._read: dict[UUID, float] = {}
 
     async def create_upload(self, user_id: str, *, name: str, file_name: str, size_bytes: int) -> Upload:
         """Announce a dataset and get the URL to PUT its file to. Raises `InvalidTraining`."""
@@ -86,6 +87,10 @@ class DatasetCommands:
         if dataset.status is not DatasetStatus.UPLOADING:
             return dataset
         return await self._checked(dataset_id, self._close_upload(dataset))
+
+    def checked(self, dataset_id: UUID) -> float | None:
+        """Percent of the file that the check under way here has read; `None` when none is."""
+        return self._read.get(dataset_id)
 
     async def import_dataset(self, user_id: str, *, name: str, bucket: str, path: str) -> Dataset:
         """Make a dataset of an object below the user's own folder. Raises `UnknownDataset`, `InvalidTraining`."""
@@ -157,14 +162,24 @@ class DatasetCommands:
         return examined
 
     async def _examined(self, dataset: Dataset) -> Dataset:
+        def on_read(seen: int) -> None:
+            self._read[dataset.id] = min(100.0, 100 * seen / max(1, dataset.size_bytes))
+
+        on_read(0)
         try:
             report = await examine(
-                self._buckets, dataset.storage_bucket, dataset.storage_path, max_bytes=self._max_bytes
+                self._buckets,
+                dataset.storage_bucket,
+                dataset.storage_path,
+                max_bytes=self._max_bytes,
+                on_read=on_read,
             )
         except DatasetFlaw as flaw:
             return replace(dataset, status=DatasetStatus.INVALID, error_message=str(flaw))
         except ObjectMissing as exc:
             raise UnknownDataset("The file is gone.") from exc
+        finally:
+            del self._read[dataset.id]
         return replace(
             dataset,
             status=DatasetStatus.READY,

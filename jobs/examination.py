@@ -1,16 +1,20 @@
 """Examining a dataset where it lies: the file comes in pieces, and no piece holds the loop for long."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 
 from jobs.buckets import Buckets
 from jobs.domain.dataset_file import DatasetExaminer, DatasetFlaw, DatasetReport
 
 
-async def examine(buckets: Buckets, bucket: str, path: str, *, max_bytes: int) -> DatasetReport:
+async def examine(
+    buckets: Buckets, bucket: str, path: str, *, max_bytes: int, on_read: Callable[[int], None] | None = None
+) -> DatasetReport:
     """What the object holds, read once from beginning to end, in constant memory.
 
-    A piece of 64 KiB takes a thread about a millisecond, so other requests are answered in between.
+    `on_read` is told after each piece how many bytes were read by then. A piece of 64 KiB takes a thread about a
+    millisecond, so other requests are answered in between.
     Raises `DatasetFlaw` (also above `max_bytes`), `ObjectMissing`, `StorageUnavailable`.
     """
     examiner, seen = DatasetExaminer(), 0
@@ -20,4 +24,6 @@ async def examine(buckets: Buckets, bucket: str, path: str, *, max_bytes: int) -
             if seen > max_bytes:
                 raise DatasetFlaw(None, f"the file is larger than {max_bytes} bytes")
             await asyncio.to_thread(examiner.feed, piece)
+            if on_read:
+                on_read(seen)
     return await asyncio.to_thread(examiner.finish)

@@ -1,10 +1,12 @@
 """Files of training pairs."""
 
 from datetime import datetime
+from uuid import UUID
 
 import strawberry
 
 from jobs.domain import dataset as domain
+from server.context import Info
 from server.scalars import BigInt
 from server.types.enums import DatasetStatus, StorageBucket
 from server.types.interfaces import Node
@@ -31,6 +33,14 @@ class Dataset(Node):
         description="What is wrong with the file, and in which line."
     )
     created_at: datetime = strawberry.field(description="When it was announced or imported.")
+
+    @strawberry.field(
+        description="Percent of the file that the check under way has read, as the process asked knows; "
+        "null while it runs none."
+    )
+    def checked(self, info: Info) -> float | None:
+        """No statement: a check lives in the process that runs it."""
+        return info.context.commands.datasets.checked(UUID(self.id))
 
     @classmethod
     def of(cls, dataset: domain.Dataset) -> "Dataset":

@@ -10,6 +10,9 @@ from playwright.async_api import Page, Route, expect
 from tests.browser.conftest import PATIENCE, Visit
 from tests.browser.scenery import LONG_NAME, job_id
 from tests.browser.stack import Stack
+from tests.test_schema import frontend_documents
+
+DOCUMENTS = frontend_documents()
 
 expect.set_options(timeout=PATIENCE)
 
@@ -225,15 +228,19 @@ async def test_a_file_is_looked_into_before_it_is_sent(furnished: Stack, visit: 
     await expect(page.get_by_label("Choose a dataset").locator("option:checked")).to_have_text("good")
 
 
-async def test_a_check_that_outlasts_a_request_is_joined_until_it_is_done(
+async def test_a_check_that_outlasts_a_request_is_joined_until_it_is_done_and_says_how_far_it_is(
     furnished: Stack, visit: Visit
 ) -> None:
     page = await visit(furnished.sign_in.replace("/training/jobs", "/training/jobs/new"), outages=True)
     late: list[str] = []
+    seen = False
 
     async def be_late(route: Route) -> None:
-        if "CompleteDatasetUpload" in (route.request.post_data or "") and len(late) < 2:
-            late.append(route.request.url)
+        asked = route.request.post_data or ""
+        if "query DatasetCheck" in asked:
+            await route.fulfill(json={"data": {"dataset": {"id": "1", "checked": 42.56}}})
+        elif "mutation CompleteDatasetUpload" in asked and not seen:
+            late.append(asked)
             await route.fulfill(
                 status=503, headers={"Retry-After": "1"}, json={"errors": [{"message": "Too long."}]}
             )
@@ -243,10 +250,32 @@ async def test_a_check_that_outlasts_a_request_is_joined_until_it_is_done(
     await page.route("**/graphql", be_late)
     file = {"name": "long.jsonl", "mimeType": "text/plain", "buffer": GOOD_FILE}
     await page.get_by_label("Upload a new one").set_input_files(file)  # type: ignore[arg-type]
-    await expect(page.locator("[data-part=upload-state]")).to_have_text("Checking each line…")
+    await expect(page.locator("[data-part=upload-state]")).to_have_text("Checking each line… 42.5%")
+    await expect(page.get_by_role("progressbar", name="Upload")).to_have_attribute("aria-valuenow", "42")
+    seen = True
     await expect(page.get_by_label("Choose a dataset").locator("option:checked")).to_have_text("long")
     await expect(page.locator("[data-part=upload-error]")).to_be_hidden()
-    assert len(late) == 2
+    assert len(late) >= 1
+
+
+async def test_a_check_that_was_cut_off_goes_on_at_the_next_visit(furnished: Stack, visit: Visit) -> None:
+    headers = {"Authorization": f"Bearer {furnished.token('late')}"}
+    page = await visit(furnished.sign_in_as("late"))
+
+    async def announce(name: str) -> str:
+        wish = {"name": name, "fileName": f"{name}.jsonl", "sizeBytes": len(GOOD_FILE)}
+        asked = {"query": DOCUMENTS["CREATE_UPLOAD"], "variables": {"input": wish}}
+        answer = await page.request.post(f"{furnished.url}/graphql", headers=headers, data=asked)
+        return str((await answer.json())["data"]["createDatasetUpload"]["uploadUrl"])
+
+    await announce("never sent")
+    await page.request.put(await announce("sent"), data=GOOD_FILE)
+    await page.goto(f"{furnished.url}/training/jobs/new")
+    options = page.get_by_label("Choose a dataset").locator("option")
+    await expect(options.and_(page.locator(":checked"))).to_have_text("sent")
+    await expect(options.filter(has_text="never sent")).to_have_text(
+        "never sent (its upload never ended: upload it again)"
+    )
 
 
 async def test_the_title_counts_what_is_unread_and_the_theme_is_remembered(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -247,6 +248,33 @@ async def test_a_dataset_is_uploaded_checked_and_closed(house: House) -> None:
     assert done["errorMessage"] is None
     assert (done["status"], done["format"], done["totalTrainingPairs"]) == ("READY", "prompt_completion", 3)
     assert (await house.data(COMPLETE, id=dataset["id"]))["completeDatasetUpload"]["dataset"] == done
+
+
+async def test_how_far_a_check_has_read_can_be_asked_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"name": "Long", "fileName": "long.jsonl", "sizeBytes": len(LINE) * 4}
+    dataset_id = (await house.data(UPLOAD, input=wanted))["createDatasetUpload"]["dataset"]["id"]
+    await house.buckets.put(DATASETS, upload_path("ada", UUID(dataset_id)), LINE * 4)
+    has_read, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_bucket: str, _path: str) -> AsyncIterator[bytes]:
+        yield LINE
+        has_read.set()
+        await may_go_on.wait()
+        yield LINE * 3
+
+    async def checked() -> Any:
+        answer = await house.data("query ($id: ID!) { dataset(id: $id) { checked status } }", id=dataset_id)
+        return answer["dataset"]
+
+    monkeypatch.setattr(house.buckets, "stream", slow)
+    check = asyncio.create_task(house.data(COMPLETE, id=dataset_id))
+    await has_read.wait()
+    assert await checked() == {"checked": 25.0, "status": "UPLOADING"}
+    may_go_on.set()
+    await check
+    assert await checked() == {"checked": None, "status": "READY"}
 
 
 async def test_a_bad_file_is_invalid_and_says_which_line(house: House) -> None:

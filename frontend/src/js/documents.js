@@ -171,6 +171,13 @@ export const COMPLETE_UPLOAD = /* GraphQL */ `
   }
 `;
 
+/** How far the check of a dataset has come. */
+export const DATASET_CHECK = /* GraphQL */ `
+  query DatasetCheck($id: ID!) {
+    dataset(id: $id) { id checked }
+  }
+`;
+
 export const UNREAD = /* GraphQL */ `
   query Unread {
     viewer { id unreadNotifications }

@@ -1,14 +1,14 @@
 // Choose or drop a file: ask for a signed address, PUT the file there, have it checked, hand the dataset on.
 
 import { graphql } from "../api.js";
-import { COMPLETE_UPLOAD, CREATE_UPLOAD } from "../documents.js";
+import { CREATE_UPLOAD } from "../documents.js";
 import { announce, meter, part, text } from "../dom.js";
 import { bytes, count, percent } from "../format.js";
-import { isAway, rest } from "../poll.js";
 import { earliest } from "../signals.js";
 import { isNamed, said } from "../thrown.js";
 import { toast } from "../toasts.js";
 import { datasetName, putFile } from "../upload.js";
+import { check } from "./dataset-check.js";
 import { drawPreview, hidePreview } from "./dataset-preview.js";
 
 /** @typedef {import("../kinds.js").Dataset} Dataset */
@@ -71,36 +71,21 @@ export function wireUpload(root, { signal, onDataset }) {
  * @param {AbortSignal} signal
  */
 async function upload(root, file, signal) {
-  const show = (/** @type {number} */ sent) => {
-    meter(part(root, "upload-bar"), sent);
-    text(part(root, "upload-state"), sent < 100 ? percent(sent) : "Checking each line…");
+  const show = (/** @type {number} */ share, words = percent(share)) => {
+    meter(part(root, "upload-bar"), share);
+    text(part(root, "upload-state"), words);
   };
   text(part(root, "upload-name"), `${file.name}, ${bytes(file.size)}`);
   show(0);
   const wish = { name: datasetName(file.name), fileName: file.name, sizeBytes: file.size };
   const { createDatasetUpload: slot } = await graphql(CREATE_UPLOAD, { input: wish }, { signal });
   if (!slot.dataset) throw new Error(refusal(slot));
-  await putFile(slot.uploadUrl, file, { onProgress: show, signal });
-  show(100);
-  const result = await check(slot.dataset.id, signal);
+  await putFile(slot.uploadUrl, file, { onProgress: (sent) => show(sent), signal });
+  show(0, "Checking each line…");
+  const onProgress = (/** @type {number} */ checked) => show(checked, `Checking each line… ${percent(checked)}`);
+  const result = await check(slot.dataset.id, { onProgress, signal });
   if (!result.dataset) throw new Error(refusal(result));
   return result.dataset;
-}
-
-/**
- * Checking a large file outlasts a request: it goes on over there, and whoever asks again joins it.
- * @param {string} id
- * @param {AbortSignal} signal
- */
-async function check(id, signal) {
-  for (;;) {
-    try {
-      return (await graphql(COMPLETE_UPLOAD, { id }, { signal })).completeDatasetUpload;
-    } catch (error) {
-      if (!isAway(error)) throw error;
-      await rest(1_000 * Math.max(1, error.retryAfter), signal);
-    }
-  }
 }
 
 /** @param {{message: string, fields?: import("../kinds.js").Flaw[]}} refused */

@@ -4,12 +4,13 @@ import { graphql } from "../api.js";
 import { hideAway, showAway } from "../away.js";
 import { attribute, clone, fill, first, part, text } from "../dom.js";
 import { CREATE_JOB, ESTIMATE_COST, FORM_OPTIONS, JOB_SETTINGS } from "../documents.js";
-import { count, exact, money, roughHours } from "../format.js";
+import { count, exact, money, percent, roughHours } from "../format.js";
 import { poll } from "../poll.js";
 import { earliest } from "../signals.js";
 import { said } from "../thrown.js";
 import { toast } from "../toasts.js";
 import { freshKey, HYPERPARAMETERS, trainingInput } from "../training-input.js";
+import { check } from "./dataset-check.js";
 import { wireUpload } from "./dataset-upload.js";
 import { drawGpuTypes, drawHyperparameters, drawPresets, markFlaws } from "./form-fields.js";
 import { setTitle } from "../title.js";
@@ -22,6 +23,7 @@ import { setTitle } from "../title.js";
 /** @typedef {{id: string | null, hyperparameters: import("../kinds.js").Hyperparameters, gpuType: string, numGpus: number}} Values */
 
 const DEBOUNCE_MS = 250;
+const TAKEN_UP = 5; // of the newest uploads without an end
 
 /** @type {import("../kinds.js").View} */
 export async function mountJobForm({ root, url, signal, navigate }) {
@@ -55,6 +57,8 @@ class JobForm {
     this.totalDatasets = datasets.totalCount;
     /** @type {Flaw[]} */
     this.serverFlaws = [];
+    /** @type {Map<string, string>} what is said of a dataset that waits for its file or its check */
+    this.unfinished = new Map();
     this.asking = new AbortController();
     this.attempt = { key: freshKey(), said: "" };
   }
@@ -92,13 +96,44 @@ class JobForm {
       },
     });
     this.changed();
+    this.takeUp();
+  }
+
+  /** A check that was cut off, by a reload or the API's end, goes on when it is asked for again. */
+  async takeUp() {
+    for (const dataset of this.datasets.filter(({ status }) => status === "UPLOADING").slice(0, TAKEN_UP)) {
+      const say = (/** @type {string} */ words) => {
+        this.unfinished.set(dataset.id, words);
+        const option = [...part(this.root, "dataset").options].find(({ value }) => value === dataset.id);
+        if (option) text(option, `${dataset.name} (${words})`);
+      };
+      const onProgress = (/** @type {number} */ checked) => say(`being checked, ${percent(checked)}`);
+      try {
+        const { dataset: found } = await check(dataset.id, { onProgress, signal: this.signal });
+        if (found) this.show(found);
+        else say("its upload never ended: upload it again");
+      } catch {
+        return; // it stands there as UPLOADING, and the next visit asks again
+      }
+    }
+  }
+
+  /** @param {Dataset} dataset */
+  show(dataset) {
+    const chosen = part(this.root, "dataset").value;
+    this.datasets = this.datasets.map((known) => (known.id === dataset.id ? dataset : known));
+    this.drawDatasets(chosen || (dataset.status === "READY" ? dataset.id : ""));
+    if (!chosen) this.changed(part(this.root, "dataset"));
   }
 
   /** @param {string | undefined} chosen */
   drawDatasets(chosen) {
     const select = part(this.root, "dataset");
     const items = this.datasets.map(({ id, name, status }) => {
-      const option = new Option(status === "READY" ? name : `${name} (${status.toLowerCase()})`, id);
+      const option = new Option(
+        status === "READY" ? name : `${name} (${this.unfinished.get(id) ?? status.toLowerCase()})`,
+        id,
+      );
       option.disabled = status !== "READY";
       return option;
     });
