@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.database.security import API
 from tests.kills.site import Nursery, Site, opened
 from tests.services import PostgresServer, ValkeyServer
 from tests.services.scripted_cluster import RemoteCluster, scripted_cluster_process
@@ -69,7 +70,8 @@ def open_postgres_site(
         folder = tmp_path / f"site-{next(_numbers)}"
         folder.mkdir()
         url = postgres_server.fresh_database(template=postgres_template)
-        async with opened(url, folder, valkey_server.url, cluster, nursery) as site:
+        api_url = url.replace("postgres@", f"{postgres_server.login_role('api_login', member_of=API)}@")
+        async with opened(url, folder, valkey_server.url, cluster, nursery, api_url=api_url) as site:
             yield site
         postgres_server.drop_database(url)
 

@@ -1,4 +1,4 @@
-"""Worker processes that can be killed, and everything round them: a database, a storage, a bell, a user, and eyes."""
+"""Workers and APIs that can be killed, and everything round them: a database, a storage, a bell, a user, and eyes."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
+
+from sqlalchemy import text
 
 from jobs.bell import Bell
 from jobs.buckets import DATASETS, LocalBuckets
@@ -36,6 +38,7 @@ from tests.invariants import (
     flaws_of_journal,
     snapshot,
 )
+from tests.services.process import accepts_tcp, free_port
 from tests.services.scripted_cluster import KEY, RemoteCluster
 from tests.services.scripted_cluster.remote import View
 from tests.worker.passes import until
@@ -47,10 +50,11 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A process that works."""
+    """A process that works, or an API."""
 
     pid: int
     log: Path
+    url: str = ""  #: of an API
 
     @property
     def lives(self) -> bool:
@@ -68,7 +72,7 @@ class Worker:
 
 
 class Nursery:
-    """Makes workers quickly: `tests.kills.nursery` in a process of its own."""
+    """Makes workers and APIs quickly: `tests.kills.nursery` in a process of its own."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -80,14 +84,14 @@ class Nursery:
             preexec_fn=ends_with_parent(),  # noqa: PLW1509 - it takes no lock
         )
 
-    def worker(self, environ: dict[str, str], log: Path, dies_at: int | None) -> Worker:
-        """A new one."""
+    def fork(self, program: str, environ: dict[str, str], log: Path, dies_at: int | None) -> int:
+        """The id of a new `worker` or `server`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"environ": environ, "log": str(log), "dies_at": dies_at}
+        order = {"program": program, "environ": environ, "log": str(log), "dies_at": dies_at}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return Worker(int(self._process.stdout.readline()), log)
+        return int(self._process.stdout.readline())
 
     def close(self) -> None:
         """End it; the kernel ends its children."""
@@ -98,8 +102,17 @@ class Site:
     """One database with its workers. What is asserted of jobs holds at every moment at which `watch` looks."""
 
     def __init__(
-        self, url: str, folder: Path, redis_url: str, cluster: RemoteCluster, nursery: Nursery
+        self,
+        url: str,
+        folder: Path,
+        redis_url: str,
+        cluster: RemoteCluster,
+        nursery: Nursery,
+        *,
+        api_url: str | None = None,
     ) -> None:
+        """`api_url` is the database for the API's login, where that has one of its own."""
+        self._api_url = api_url or url
         self.url, self.folder, self.cluster = url, folder, cluster
         self.database = Database.open(url)
         self.buckets = LocalBuckets(folder / "storage", PUBLIC_URL, SECRET)
@@ -129,6 +142,7 @@ class Site:
             "LOG_FORMAT": "json",
         }
         self.workers: list[Worker] = []
+        self.apis: list[Worker] = []
         self.made: list[UUID] = []  #: jobs, in order
         self._nursery = nursery
         self._dataset: Dataset | None = None
@@ -140,15 +154,19 @@ class Site:
         """Whether two workers may work at the same time."""
         return self.database.dialect == "postgresql"
 
-    async def job(self) -> UUID:
-        """A new one, queued."""
+    async def dataset(self) -> Dataset:
+        """The user's one."""
         if self._dataset is None:
             path = f"{USER}/pairs.jsonl"
             await self.buckets.put(DATASETS, path, LINE * 400)
             self._dataset = await self.commands.datasets.import_dataset(
                 USER, name="Pairs", bucket=DATASETS, path=path
             )
-        wish = TrainingWish(dataset_id=self._dataset.id, preset_id="laptop")
+        return self._dataset
+
+    async def job(self) -> UUID:
+        """A new one, queued."""
+        wish = TrainingWish(dataset_id=(await self.dataset()).id, preset_id="laptop")
         self.made.append((await self.commands.create_job(USER, wish)).id)
         return self.made[-1]
 
@@ -160,9 +178,18 @@ class Site:
 
     def worker(self, *, dies_at: int | None = None) -> Worker:
         """A new one, of the nursery."""
-        made = self._nursery.worker(self.environ, self._log(), dies_at)
-        self.workers.append(made)
-        return made
+        log = self._log()
+        self.workers.append(Worker(self._nursery.fork("worker", self.environ, log, dies_at), log))
+        return self.workers[-1]
+
+    async def api(self, *, dies_at: int | None = None) -> Worker:
+        """A new one, of the nursery, that answers."""
+        log, port = self._log("api"), free_port()
+        environ = {**self.environ, "DATABASE_URL": self._api_url, "PORT": str(port)}
+        pid = self._nursery.fork("server", environ, log, dies_at)
+        self.apis.append(Worker(pid, log, f"http://127.0.0.1:{port}"))
+        await until(lambda: accepts_tcp(port))
+        return self.apis[-1]
 
     def command(self) -> subprocess.Popen[bytes]:
         """A new one by `python -m jobs worker`, for those who want its exit code."""
@@ -182,6 +209,15 @@ class Site:
         """Wait until it is dead; when, on the monotonic clock."""
         await until(lambda: not worker.lives)
         return time.monotonic()
+
+    async def is_settled(self) -> None:
+        """Wait until Postgres has done, or undone, what the dead had asked of it."""
+        busy = text("SELECT count(*) FROM pg_stat_activity WHERE usename = 'api_login' AND state <> 'idle'")
+        while self.is_shared:
+            async with self.database.read() as tx:
+                if await tx.scalar(busy) == 0:
+                    break
+            await asyncio.sleep(0.01)
 
     async def until(self, condition: Callable[[Snapshot], bool], *, seconds: float = 60) -> Snapshot:
         """Look until `condition` holds of what is seen. Raises `TimeoutError`."""
@@ -245,15 +281,14 @@ class Site:
         return ended
 
     def words(self) -> str:
-        """What the workers said."""
-        return "\n".join(
-            f"{worker.log.name}:\n{worker.log.read_text()[-4000:]}" for worker in self.workers[-4:]
-        )
+        """What the last workers and APIs said."""
+        last = [*self.workers[-4:], *self.apis[-2:]]
+        return "\n".join(f"{one.log.name}:\n{one.log.read_text()[-4000:]}" for one in last)
 
     async def close(self) -> None:
         """End everything."""
-        for worker in self.workers:
-            worker.send(signal.SIGKILL)
+        for process in (*self.workers, *self.apis):
+            process.send(signal.SIGKILL)
         await self.bell.close()
         await self.database.close()
 
@@ -261,16 +296,22 @@ class Site:
         now = self._seen
         return [] if now is None else [*flaws_at_rest(now, _part(view, {str(job_id) for job_id in now.jobs}))]
 
-    def _log(self) -> Path:
-        return self.folder / f"worker-{next(_numbers)}.log"
+    def _log(self, program: str = "worker") -> Path:
+        return self.folder / f"{program}-{next(_numbers)}.log"
 
 
 @contextlib.asynccontextmanager
 async def opened(
-    url: str, folder: Path, redis_url: str, cluster: RemoteCluster, nursery: Nursery
+    url: str,
+    folder: Path,
+    redis_url: str,
+    cluster: RemoteCluster,
+    nursery: Nursery,
+    *,
+    api_url: str | None = None,
 ) -> AsyncIterator[Site]:
     """A site for as long as the block lasts; the cluster has no faults then."""
-    site = Site(url, folder, redis_url, cluster, nursery)
+    site = Site(url, folder, redis_url, cluster, nursery, api_url=api_url)
     try:
         await cluster.always()
         yield site
