@@ -114,6 +114,24 @@ async def test_a_poll_asks_only_for_what_is_new_and_an_ended_job_is_asked_no_mor
     assert asked == []
 
 
+async def test_a_comparison_too_asks_only_for_what_is_new_of_the_jobs_that_move(
+    furnished: Stack, visit: Visit
+) -> None:
+    page = await visit(furnished.sign_in)
+    await page.clock.install()
+    ids = f"{job_id('bold')},{job_id('running')}"
+    await page.goto(f"{furnished.url}/training/jobs/compare?ids={ids}")
+    await expect(page.locator("[data-chart=trainingLoss] canvas")).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    async with page.expect_response(re.compile("JobUpdate")) as answer:
+        await page.clock.run_for(5_100)
+    assert f"{job_id('running')}%22%2C%22afterStep%22%3A1340" in (await answer.value).url
+    points = (await (await answer.value).json())["data"]["job"]["metrics"]
+    assert points == []
+    assert [url for url in asked if "Compared" in url or str(job_id("bold")) in url] == []
+
+
 async def test_an_answer_that_comes_too_late_is_not_drawn(furnished: Stack, visit: Visit) -> None:
     page = await visit(furnished.sign_in)
     await expect(page.locator(".job-name a")).to_have_count(20)

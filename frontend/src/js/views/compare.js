@@ -5,6 +5,7 @@ import { hideAway, showAway } from "../away.js";
 import { LETTERS, sideBySide } from "../compared.js";
 import { attribute, clone, first, part, text } from "../dom.js";
 import { COMPARED_JOB } from "../documents.js";
+import { isOutgrown, readOn } from "../following.js";
 import { comparedIds, LEAST } from "../picks.js";
 import { poll } from "../poll.js";
 import { badge } from "../status.js";
@@ -23,19 +24,14 @@ export async function mountComparison({ root, url, signal }) {
   if (ids.length < LEAST)
     return notice(root, "Nothing to compare", "Tick two to five jobs of the list, then press Compare.");
   root.append(clone("loading"));
-  /** @type {Map<string, Job | null>} */
-  const known = new Map();
+  /** @type {(Job | null)[]} */
+  let known = ids.map(() => null);
   /** @type {ReturnType<typeof mountPage> | null} */
   let draw = null;
 
   const look = async () => {
-    const open = ids.filter((id) => {
-      const job = known.get(id);
-      return !job || isMoving(job);
-    });
-    const answers = await Promise.all(open.map((id) => ask(COMPARED_JOB, { id }, { signal })));
-    open.forEach((id, i) => known.set(id, answers[i].job));
-    const jobs = ids.flatMap((id) => known.get(id) ?? []);
+    known = await Promise.all(ids.map((id, i) => newest(id, known[i], signal)));
+    const jobs = known.flatMap((job) => job ?? []);
     if (jobs.length < ids.length) {
       notice(root, "Job not found", "One of these jobs does not exist, or it is not yours.");
       return false;
@@ -45,6 +41,19 @@ export async function mountComparison({ root, url, signal }) {
     return jobs.some(isMoving);
   };
   await poll(look, { signal, onAway: showAway, onBack: hideAway });
+}
+
+/**
+ * A job as it is now: read on while it moves, and whole when nothing is known of it, at its end, or where that is too little.
+ * @param {string} id
+ * @param {Job | null} before
+ * @param {AbortSignal} signal
+ */
+async function newest(id, before, signal) {
+  if (before && !isMoving(before)) return before;
+  const job = before && (await readOn(before, signal));
+  if (before && job && isMoving(job) && !isOutgrown(before, job)) return job;
+  return (await ask(COMPARED_JOB, { id }, { signal })).job;
 }
 
 /**

@@ -5,6 +5,7 @@ import { csv, fileName, save } from "../charts/export.js";
 import { part } from "../dom.js";
 import { ARTIFACT, CANCEL_JOB } from "../documents.js";
 import { everything } from "../points.js";
+import { lastStep } from "../series.js";
 import { said } from "../thrown.js";
 import { toast } from "../toasts.js";
 
@@ -57,18 +58,17 @@ export function wireDownload(root, id) {
  * Every point goes into the table, not only those on the screen.
  * @param {HTMLElement} root
  * @param {string} id
- * @param {() => {job: import("../kinds.js").Job, points: import("../kinds.js").Point[]} | null} latest
+ * @param {() => import("../kinds.js").Job | null} latest
  * @param {AbortSignal} signal
  */
 export function wireCsv(root, id, latest, signal) {
   const button = part(root, "csv");
   button.addEventListener("click", async () => {
-    const known = latest();
-    if (!known) return;
-    const { job, points } = known;
+    const job = latest();
+    if (!job) return;
     button.disabled = true;
     try {
-      const rows = await everything(id, points.at(-1)?.step ?? 0, signal);
+      const rows = await everything(id, lastStep(job.metrics) ?? 0, signal);
       save(`${fileName(`${job.dataset.name} ${id.slice(0, 8)}`)}.csv`, new Blob([csv(rows)], { type: "text/csv" }));
     } catch (error) {
       if (!signal.aborted) toast(`Not saved. ${said(error)}`, { kind: "failed" });

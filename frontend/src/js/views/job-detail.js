@@ -5,11 +5,11 @@ import { poll as ask } from "../api.js";
 import { hideAway, showAway } from "../away.js";
 import { mountBoard } from "../charts/board.js";
 import { announce, attribute, clone, first, part } from "../dom.js";
-import { JOB, JOB_UPDATE } from "../documents.js";
+import { JOB } from "../documents.js";
+import { isOutgrown, readOn } from "../following.js";
 import { refreshUnread } from "../notifications.js";
 import { stretch } from "../points.js";
 import { poll, retryNow } from "../poll.js";
-import { lastStep, mergePoints } from "../series.js";
 import { wireTabs } from "../tabs.js";
 import { setTitle } from "../title.js";
 import { isMoving, statusWord } from "../words.js";
@@ -19,10 +19,7 @@ import { drawHead } from "./job-head.js";
 import { notice } from "./notice.js";
 
 /** @typedef {import("../kinds.js").Job} Job */
-/** @typedef {import("../kinds.js").Point} Point */
 
-const DELTA = 500; // points of one update; as many again mean that there are more
-const HELD = 5_000; // points in memory before the server is asked to thin them
 /** @type {("status" | "release" | "stale")[]} */
 const TURNS = ["status", "release", "stale"]; // what never changes without an event
 const FEW = 100; // points: the server thins no history that short
@@ -35,35 +32,26 @@ export async function mountJobDetail({ root, signal, parameters: [id] }) {
   let page = null;
   /** @type {Job | null} */
   let job = null;
-  /** @type {Point[]} */
-  let points = [];
   let whole = true;
 
-  const read = async () => (await ask(JOB, { id }, { signal })).job;
-  const readOn = async (/** @type {Job} */ known) => {
-    const { job: news } = await ask(JOB_UPDATE, { id, afterStep: lastStep(points), last: DELTA }, { signal });
-    return news && { ...known, ...news, costs: { ...known.costs, ...news.costs } };
-  };
   /** @type {() => Promise<boolean>} */
   const look = async () => {
     const before = whole ? null : job; // what this answer goes on from
-    const answer = before ? await readOn(before) : await read();
+    const answer = before ? await readOn(before, signal) : (await ask(JOB, { id }, { signal })).job;
     if (!answer) {
       notice(root, "Job not found", "There is no job with this id, or it is not yours.");
       return false;
     }
-    const { metrics } = answer;
-    points = before ? mergePoints(points, metrics) : metrics;
     page ??= mountPage(root, { id, signal, onCancelled: retryNow });
-    page(answer, points);
+    page(answer);
     if (job && job.status !== answer.status) {
       announce(`Job ${statusWord(answer.status).toLowerCase()}`);
       refreshUnread();
     }
     job = answer;
-    const began = metrics.length > 0 && metrics.length === points.length;
+    const began = before?.metrics.length === 0 && answer.metrics.length > 0;
     const turned = before !== null && (began || TURNS.some((fact) => before[fact] !== answer[fact]));
-    whole = turned || (before !== null && (metrics.length === DELTA || points.length > HELD));
+    whole = turned || (before !== null && isOutgrown(before, answer));
     return turned ? look() : isMoving(job);
   };
   await poll(look, { signal, onAway: showAway, onBack: hideAway });
@@ -71,18 +59,17 @@ export async function mountJobDetail({ root, signal, parameters: [id] }) {
 
 /**
  * Draws the frame of the page once; gives back the function that fills it.
- * @typedef {{job: Job, points: Point[]}} Latest
  * @param {HTMLElement} root
  * @param {{id: string, signal: AbortSignal, onCancelled: () => void}} options
  */
 function mountPage(root, { id, signal, onCancelled }) {
   const hadFocus = root.contains(document.activeElement) || document.activeElement?.id === "main";
   root.replaceChildren(clone("job-detail"));
-  /** @type {Latest | null} */
+  /** @type {Job | null} */
   let latest = null;
   let tab = "";
   const sharper = async (/** @type {[from: number, to: number]} */ steps) => {
-    if (!latest || latest.points.length < FEW) return [];
+    if (!latest || latest.metrics.length < FEW) return [];
     return stretch(id, steps, signal).catch(() => []); // what is on the screen stays; the next poll says what is wrong
   };
   const drawCharts = mountBoard(part(root, "board"), signal, { sharper });
@@ -93,16 +80,16 @@ function mountPage(root, { id, signal, onCancelled }) {
   wireQuery(root, id);
 
   const draw = () => {
-    if (latest && tab === "metrics") drawCharts(latest.points);
+    if (latest && tab === "metrics") drawCharts(latest.metrics);
   };
   wireTabs(root, (name) => {
     tab = name;
     draw();
   });
-  return (/** @type {Job} */ job, /** @type {Point[]} */ points) => {
+  return (/** @type {Job} */ job) => {
     const isFirst = latest === null;
-    latest = { job, points };
-    drawHead(root, job, points);
+    latest = job;
+    drawHead(root, job, job.metrics);
     drawConfiguration(root, job);
     drawInfo(root, job);
     draw();
