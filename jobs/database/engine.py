@@ -10,27 +10,20 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from jobs.database.clock import KeptClock, Now, SteadyClock
+from jobs.database.postgres import postgres_engine, transaction
 from jobs.domain.errors import PipelineError
 
 Transaction = AsyncConnection
 Position = tuple[datetime, UUID]  #: where a page goes on: `created_at` and `id` of the last row seen
 
 _BUSY_SECONDS = 10
-_POSTGRES_SETTINGS = {
-    "application_name": "lora-pipeline",
-    "timezone": "UTC",
-    "statement_timeout": "30s",
-    "lock_timeout": "10s",
-    "idle_in_transaction_session_timeout": "60s",
-}
 
 
 class DatabaseUnavailable(PipelineError):
@@ -56,18 +49,22 @@ class Database:
         # SQLite has one writer at a time; waiting here is cheaper than in its busy loop.
         self._writer = asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
         self.kept_clock = KeptClock(self.file) if self.file else None
-        if self.dialect == "postgresql":
-            self._reading, self._writing = engine.execution_options(**_ONE_INSTANT), engine
-        else:
-            self._reading, self._writing = engine, engine.execution_options(immediate=True)
         self._shared = asyncio.Semaphore(max(1, cast("QueuePool", engine.pool).size() - 1))
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10) -> "Database":
         """The database at `url` (`sqlite:///file` or `postgresql://…`). Nothing is contacted."""
-        if url.startswith("sqlite"):
-            return cls(_sqlite(url, pool_size))
-        return cls(_postgres(url, pool_size))
+        make = _sqlite if url.startswith("sqlite") else postgres_engine
+        engine = make(
+            async_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            json_serializer=_as_it_is,
+            json_deserializer=_as_it_is,
+            hide_parameters=True,  # no user's data in an error's text
+        )
+        return cls(engine)
 
     @property
     def file(self) -> Path | None:
@@ -135,13 +132,13 @@ class Database:
         self, user_id: str | None, job_ids: Collection[UUID] = (), *, write: bool
     ) -> AsyncIterator[Transaction]:
         with errors_told_apart():
-            async with (
-                (self._writing if write else self._reading).connect() as connection,
-                connection.begin(),
-            ):
-                if self.dialect == "postgresql" and (claims := _claims(user_id, job_ids)):
-                    await connection.exec_driver_sql(_SET_CLAIMS, (msgspec.json.encode(claims).decode(),))
-                yield connection
+            if self.dialect == "postgresql":
+                async with transaction(self.engine, _claims(user_id, job_ids), write=write) as connection:
+                    yield connection
+            else:
+                engine = self.engine.execution_options(immediate=write)
+                async with engine.connect() as connection, connection.begin():
+                    yield connection
 
 
 def _claims(user_id: str | None, job_ids: Collection[UUID]) -> dict[str, str]:
@@ -156,54 +153,30 @@ def errors_told_apart() -> Iterator[None]:
     """Raise `DatabaseUnavailable` or `RowRefused` for what the drivers raise in the block, where it is one of them."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout, OSError) as exc:
-        raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
-    except IntegrityError as exc:
-        raise RowRefused(_first_line(exc)) from exc
-    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        if _is_outage(exc):
-            raise DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}") from exc
+    except Exception as exc:
+        if told := told_apart(exc):
+            raise told from exc
         raise
+
+
+def told_apart(exc: BaseException) -> DatabaseUnavailable | RowRefused | None:
+    """What an error of the drivers means; None for another."""
+    match exc:
+        case OperationalError() | InterfaceError() | PoolTimeout() | OSError():
+            return DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}")
+        case IntegrityError():
+            return RowRefused(_first_line(exc))
+        case DBAPIError() | asyncpg.PostgresError() | asyncpg.InterfaceError() if _is_outage(exc):
+            return DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}")
+    return None
 
 
 _NEWEST_CHANGE = text("SELECT max(updated_at) FROM training_jobs")
 _ANY_UNFINISHED = text("SELECT 1 FROM training_jobs WHERE next_action_at IS NOT NULL LIMIT 1")
-_ONE_INSTANT = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
-_SET_CLAIMS = "SELECT set_config('request.jwt.claims', $1, true)"
 
 
-def _postgres(url: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(
-        async_url(url),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=10,
-        connect_args={"server_settings": _POSTGRES_SETTINGS, "timeout": 5, "command_timeout": 60},
-        json_serializer=_as_it_is,
-        json_deserializer=_as_it_is,
-        hide_parameters=True,  # no user's data in an error's text
-    )
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def _on_checkout(connection: Any, *_: object) -> None:
-        # The driver knows when the server has hung up; to ask the server would double what a short question takes.
-        if connection.driver_connection.is_closed():
-            raise DisconnectionError
-
-    return engine
-
-
-def _sqlite(url: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(
-        async_url(url),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=10,
-        connect_args={"timeout": _BUSY_SECONDS},
-        json_serializer=_as_it_is,
-        json_deserializer=_as_it_is,
-        hide_parameters=True,  # no user's data in an error's text
-    )
+def _sqlite(url: URL, **arguments: Any) -> AsyncEngine:
+    engine = create_async_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **arguments)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _on_connect(connection: Any, _: object) -> None:

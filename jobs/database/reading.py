@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import ARRAY, ColumnElement, Dialect, Select, TypeDecorator, any_, bindparam
 
 from jobs.database.engine import Transaction
+from jobs.database.postgres import driver_of
 
 T = TypeVar("T")
 
@@ -37,14 +38,13 @@ class Question(Generic[T]):
         statement = self._asked.get(tx.dialect.name)
         if statement is None:
             statement = self._asked[tx.dialect.name] = self._statement(tx.dialect.name)
-        driver = _driver(tx)
-        if driver is None:
+        if tx.dialect.name != "postgresql":
             found: Sequence[Sequence[Any]] = (await tx.execute(statement, parameters)).all()
             return found
         text = self._texts.get(id(tx.dialect))
         if text is None:
             text = self._texts[id(tx.dialect)] = _Text(statement, tx.dialect)
-        return text.read(await driver.fetch(text.sql, *map(parameters.__getitem__, text.names)))
+        return text.read(await driver_of(tx).fetch(text.sql, *map(parameters.__getitem__, text.names)))
 
 
 class _Text:
@@ -84,11 +84,3 @@ def among(column: ColumnElement[Any], name: str, dialect: str) -> ColumnElement[
     if dialect == "postgresql":
         return column == any_(bindparam(name, type_=ARRAY(column.type)))
     return column.in_(bindparam(name, expanding=True))
-
-
-def _driver(tx: Transaction) -> Any:
-    """Postgres' own connection, if it is in the transaction already: what is asked first must go by SQLAlchemy."""
-    if tx.dialect.name != "postgresql" or tx.sync_connection is None:
-        return None
-    driver = tx.sync_connection.connection.driver_connection
-    return driver if driver is not None and driver.is_in_transaction() else None

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
-from jobs.database import Database, DatabaseUnavailable, RowRefused, jobs
-from jobs.database import engine as door
+from jobs.database import Database, DatabaseUnavailable, RowRefused, engine, jobs, postgres
 from jobs.database.migrate import migrate
 from jobs.domain.lifecycle import JobStatus
 from tests.database.rows import counts, look, new_job, put, put_one, rows_of, sql
-from tests.services import PostgresServer, postgres
+from tests.services import PostgresServer
+from tests.services import postgres as a_server
 from tests.services.process import free_port
 
 
@@ -170,7 +171,7 @@ async def test_a_sqlite_writer_waits_for_another_process(sqlite_url: str) -> Non
 async def test_a_sqlite_writer_gives_up_when_the_other_never_ends(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "_BUSY_SECONDS", 0.05)
     database = Database.open(sqlite_url)
     job = await put_one(database)
     with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as other:
@@ -267,7 +268,7 @@ async def test_connections_that_were_cut_are_an_outage_once(
 
 
 async def test_a_crash_of_postgres_loses_nothing_that_was_kept() -> None:
-    with postgres(durable=True) as server:
+    with a_server(durable=True) as server:
         url = server.fresh_database()
         await migrate(url)
         database = Database.open(url, pool_size=3)
@@ -304,7 +305,7 @@ async def test_a_server_that_lets_us_not_in_is_an_outage(postgres_server: Postgr
 async def test_a_lock_that_is_not_had_in_time_is_an_outage_and_no_pile_up(
     postgres_server: PostgresServer, postgres_template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(door._POSTGRES_SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(postgres._SETTINGS, "lock_timeout", "100ms")
     database = Database.open(postgres_server.fresh_database(template=postgres_template))
     job = await put_one(database)
     async with database.begin() as holding:
@@ -357,3 +358,39 @@ async def test_what_a_constraint_refuses_is_no_outage(database: Database) -> Non
     with pytest.raises(RowRefused):
         await put(database, job)
     assert await look(database, job) == job
+
+
+async def test_who_goes_on_after_a_failed_statement_is_told_that_nothing_is_kept(
+    postgres_server: PostgresServer, postgres_template: str
+) -> None:
+    database = Database.open(postgres_server.fresh_database(template=postgres_template), pool_size=1)
+    job = await put_one(database)
+
+    async def going_on() -> None:
+        async with database.begin() as tx:
+            await rows_of(tx, "UPDATE training_jobs SET current_stage = 'changed'")
+            with contextlib.suppress(DBAPIError):
+                await rows_of(tx, "SELECT nothing")
+
+    with pytest.raises(RuntimeError, match="nothing is kept"):
+        await going_on()
+    assert (await look(database, job)).current_stage is None
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["o'hara", "'; DROP TABLE training_jobs; --", "\\", "ünï", '"', "x' || chr(0)"]
+)
+async def test_no_name_gets_out_of_the_message_that_begins_its_transaction(
+    postgres_server: PostgresServer, postgres_template: str, name: str
+) -> None:
+    database = Database.open(postgres_server.fresh_database(template=postgres_template), pool_size=1)
+    claims = "SELECT current_setting('request.jwt.claims')"
+    for _ in range(2):
+        async with database.begin(name) as tx:
+            [(seen,)] = await rows_of(tx, claims)
+            assert json.loads(seen) == {"sub": name}
+        async with database.read() as tx:
+            [(seen,)] = await rows_of(tx, claims)
+            assert seen == ""  # nothing is left of whoever was before
+    await database.close()

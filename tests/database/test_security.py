@@ -370,7 +370,7 @@ async def test_the_api_cannot_become_somebody_else_or_make_things(roles: Roles) 
     ):
         with pytest.raises(DBAPIError, match=r"must be owner|permission denied"):
             await sql(roles.api, statement, "ada")
-    async with roles.api.begin("ada") as tx:
+    async with roles.api.read("ada") as tx:
         await rows_of(tx, "SET LOCAL row_security = off")
         with pytest.raises(DBAPIError, match="would be affected by row-level security"):
             await rows_of(tx, "SELECT id FROM training_jobs")
