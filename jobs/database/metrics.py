@@ -33,23 +33,27 @@ from jobs.domain.metrics import SERIES, Point
 from jobs.domain.thinning import LAST_STEP, NARROWEST, fitting, grain_of, likely_width
 
 _row = metrics_points.c
-_COLUMNS = tuple(_row[name] for name in Point._fields)
+_RANKS = (
+    "reported_at",
+    "from_callback",
+)  #: of two reports; an instant takes longest of all to read, and nobody sees it
+_SHOWN = tuple(_row[name] for name in Point._fields if name not in _RANKS)
 _NAMES = ("job_id", *Point._fields)
 _OF_JOB = _row.job_id == bindparam("job_id")
 _IN_RANGE = (_OF_JOB, _row.step >= bindparam("low"), _row.step <= bindparam("high"))
 _NEWEST = Question(
     lambda _: (
-        select(*_COLUMNS)
+        select(*_SHOWN)
         .where(_OF_JOB, _row.step > bindparam("after_step"))
         .order_by(_row.step.desc())
         .limit(bindparam("last", type_=Integer()))
     ),
-    Point._make,
+    lambda row: Point(*row),
 )
-_RANGE = Question(lambda _: select(*_COLUMNS).where(*_IN_RANGE).order_by(_row.step), Point._make)
+_RANGE = Question(lambda _: select(*_SHOWN).where(*_IN_RANGE).order_by(_row.step), lambda row: Point(*row))
 _CHOSEN = Question(
-    lambda dialect: select(*_COLUMNS).where(_OF_JOB, among(_row.step, "steps", dialect)).order_by(_row.step),
-    Point._make,
+    lambda dialect: select(*_SHOWN).where(_OF_JOB, among(_row.step, "steps", dialect)).order_by(_row.step),
+    lambda row: Point(*row),
 )
 _STEPS = select(_row.step).where(*_IN_RANGE).order_by(_row.step)
 _MOST = bindparam("most", type_=Integer())
@@ -96,7 +100,7 @@ async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point
 
 
 async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> list[Point]:
-    """The `last` newest points (beyond `after_step`), ascending. Whose job it is was asked before."""
+    """The `last` newest points (beyond `after_step`), ascending, without their ranks. Whose job it is was asked before."""
     beyond = -1 if after_step is None else after_step
     points = await _NEWEST.all(tx, job_id=job_id, last=last, after_step=beyond)
     points.reverse()
@@ -106,7 +110,10 @@ async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | 
 async def thinned(
     tx: Transaction, job_id: UUID, *, most: int, first: int | None = None, final: int | None = None
 ) -> list[Point]:
-    """The history, from step `first` to step `final`, as `domain.thinning.thin` thins it to at most `most` points."""
+    """The history, from step `first` to step `final`, as `domain.thinning.thin` thins it to at most `most` points.
+
+    The points come without their ranks.
+    """
     low, high = max(0, first or 0), LAST_STEP if final is None else final
     asked: dict[str, Any] = {"job_id": job_id, "low": low, "high": high}
     [(begin, end, one_too_many)] = await _BOUNDS.all(tx, **asked, most=most)

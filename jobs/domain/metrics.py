@@ -43,9 +43,9 @@ class Point(NamedTuple):
     gradient_norm: float | None = None
     throughput: float | None = None
     gpu_utilization: float | None = None
+    non_finite: bool = False  #: the trainer reported NaN or infinity, kept as null
     reported_at: datetime | None = None
     from_callback: bool = False
-    non_finite: bool = False  #: the trainer reported NaN or infinity, kept as null
 
 
 def merge(one: Point, other: Point) -> Point:

@@ -1,17 +1,18 @@
 """Rows for tests of the storage: a job of any status with its dataset, put there as the service, past every command."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
 from jobs.database import Database, Transaction, datasets, jobs
-from jobs.database.tables import training_jobs
+from jobs.database.tables import metrics_points, training_jobs
 from jobs.domain.dataset import Dataset, DatasetStatus
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
+from jobs.domain.metrics import Point
 from tests.domain.factories import DATASET_ID, NOON, a_job
 
 TABLES = (
@@ -98,3 +99,16 @@ __all__ = [
     "rows_of",
     "sql",
 ]
+
+
+async def points_of(database: Database, job: Job) -> list[Point]:
+    """All points of a job, with the ranks of their reports, ascending."""
+    columns = [metrics_points.c[name] for name in Point._fields]
+    query = select(*columns).where(metrics_points.c.job_id == job.id).order_by(metrics_points.c.step)
+    async with database.read() as tx:
+        return [Point._make(row) for row in await tx.execute(query)]
+
+
+def shown(points: Iterable[Point]) -> list[Point]:
+    """Points as they are read to be shown."""
+    return [point._replace(reported_at=None, from_callback=False) for point in points]

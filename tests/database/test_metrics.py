@@ -15,7 +15,7 @@ from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import SERIES, Point, once_per_step
 from jobs.domain.thinning import thin
-from tests.database.rows import new_job, put_one, sql
+from tests.database.rows import new_job, points_of, put_one, sql
 from tests.domain.factories import a_point, after
 
 EARLY, LATE = after(100), after(200)
@@ -38,8 +38,7 @@ async def deliver(database: Database, job: Job, *deliveries: Sequence[Point]) ->
     for points in deliveries:
         async with database.begin() as tx:
             await metrics.upsert(tx, job.id, points)
-    async with database.read() as tx:
-        return await metrics.newest(tx, job.id, last=10_000)
+    return await points_of(database, job)
 
 
 async def forget(database: Database) -> None:
