@@ -166,6 +166,15 @@ async def test_the_first_load_is_small(furnished: Stack, visit: Visit) -> None:
     assert 20_000 < sum(sizes.values()) < 100_000, sizes
 
 
+async def test_the_first_question_is_the_pages_own(furnished: Stack, visit: Visit) -> None:
+    page = await visit(furnished.sign_in)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.reload()
+    await expect(page.locator(".job-name a")).to_have_count(20)
+    assert re.search(r"query\+Jobs\b", next(url for url in asked if "/graphql?" in url))
+
+
 async def test_keys_alone_reach_everything_on_the_list(furnished: Stack, visit: Visit) -> None:
     page = await visit(furnished.sign_in)
     await expect(page.locator(".job-name a")).to_have_count(20)

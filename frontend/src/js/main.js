@@ -95,5 +95,5 @@ addEventListener("popstate", () => mount({ moveFocus: true }));
 addEventListener("hashchange", () => session.begin());
 part(document, "sign-out").addEventListener("click", () => session.signOut());
 session.onSessionChange(() => mount({ moveFocus: true }));
+mount(); // first of all what the page is for
 beginNotifications({ navigate });
-mount();

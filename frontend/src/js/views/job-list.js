@@ -68,8 +68,9 @@ export async function mountJobList({ root, url, signal }) {
       draw();
       return page.jobs.nodes.some(isMoving) || CALM_MS;
     };
+    const asked = poll(look, { signal: own, onAway: showAway, onBack: hideAway }); // drawn while the question is on its way
     draw();
-    await poll(look, { signal: own, onAway: showAway, onBack: hideAway }).catch(failed);
+    await asked.catch(failed);
   }
 
   part(root, "next").addEventListener("click", () => {
