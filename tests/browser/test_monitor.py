@@ -145,6 +145,22 @@ async def test_ids_and_the_query_can_be_copied_and_the_query_opened(furnished: S
     await expect(page.locator(".result-window")).to_contain_text(f'"id": "{job_id("bold")}"')
 
 
+async def test_on_a_phone_the_explorers_answer_lies_below_its_question(
+    furnished: Stack, visit: Visit
+) -> None:
+    phone = {"width": 390, "height": 844}
+    page = await visit(furnished.sign_in.replace("/training/jobs", "/graphql"), viewport=phone)
+    await page.get_by_role("button", name=re.compile("Execute query")).click()
+    answer = page.locator(".result-window")
+    await expect(answer).to_contain_text('"totalCount"')
+    question = await page.locator(".graphiql-query-editor").bounding_box()
+    below = await answer.bounding_box()
+    assert question
+    assert below
+    assert below["y"] >= question["y"] + question["height"]
+    assert min(below["width"], below["height"]) > 250
+
+
 async def test_the_list_is_searched_sorted_and_paged_in_the_address(furnished: Stack, visit: Visit) -> None:
     page = await visit(furnished.sign_in)
     names = page.locator(".job-name a")

@@ -19,8 +19,9 @@ Object.assign(globalThis, {
   },
 });
 
-const WELCOME = `# Your newest jobs, how they go and what they cost.
-# Ctrl+Enter runs it; Ctrl+Space suggests; the book at the left is the schema.
+const WELCOME = `# Your newest jobs: how they go, what they cost.
+# Ctrl+Enter runs it, Ctrl+Space suggests;
+# the book at the left is the schema.
 query NewestJobs {
   viewer { id unreadNotifications }
   jobs(first: 5) {
@@ -33,7 +34,7 @@ query NewestJobs {
       dataset { name }
       gpuConfig { gpuType numGpus hourlyRate }
       costs { estimatedTotal current final }
-      metrics(last: 3) { step epoch trainingLoss validationLoss }
+      metrics(last: 3) { step trainingLoss }
     }
   }
 }

@@ -34,7 +34,7 @@
 /** @typedef {{name: string, label: string, token: string, smooth?: boolean, dots?: boolean}} Series */
 /**
  * @typedef {{
- *   name: string, title: string, unit?: string, log?: boolean, smooth?: boolean, range?: [number, number],
+ *   name: string, title: string, log?: boolean, smooth?: boolean, range?: [number, number],
  *   show: (value: number | null | undefined) => string, series: Series[],
  * }} Spec what a chart is of
  */

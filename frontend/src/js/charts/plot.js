@@ -27,7 +27,7 @@ export function mountChart(spec, { onCursor, onZoom, x = () => ({}) }) {
   const node = clone("chart");
   const holder = part(node, "plot");
   node.dataset.chart = spec.name;
-  text(part(node, "chart-title"), spec.unit ? `${spec.title} (${spec.unit})` : spec.title);
+  text(part(node, "chart-title"), spec.title);
   const readouts = spec.series.map((series) => addReadout(node, series));
   let hovered = false;
   let marks = NO_MARKS;

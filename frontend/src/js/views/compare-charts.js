@@ -19,7 +19,7 @@ const CHARTS = [
   { name: "validationLoss", title: "Validation loss", show: loss, log: true, dots: true },
   { name: "learningRate", title: "Learning rate", show: figure, log: true },
   { name: "gradientNorm", title: "Gradient norm", show: figure, log: true, smooth: true },
-  { name: "throughput", title: "Throughput", show: figure, unit: "tokens/sec", smooth: true },
+  { name: "throughput", title: "Tokens/sec", show: figure, smooth: true },
 ];
 const NAMES = CHARTS.map(({ name }) => name);
 const SECONDS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, 172800, 604800];
