@@ -157,7 +157,8 @@ async def _upload(page: Page, name: str, content: bytes) -> None:
     await page.locator("#file").set_input_files(
         {"name": name, "mimeType": "application/jsonl", "buffer": content}
     )
-    await page.locator("[data-part=preview]:visible").wait_for()
+    await page.locator("[data-part=preview-title]", has_text=name).wait_for()
+    await page.locator("[data-part=upload]").wait_for(state="hidden")
 
 
 if __name__ == "__main__":

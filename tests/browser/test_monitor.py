@@ -244,6 +244,28 @@ async def test_a_file_is_looked_into_before_it_is_sent(furnished: Stack, visit: 
     await expect(page.get_by_label("Choose a dataset").locator("option:checked")).to_have_text("good")
 
 
+async def test_another_file_chosen_meanwhile_takes_the_place_of_the_first(
+    furnished: Stack, visit: Visit
+) -> None:
+    page = await visit(furnished.sign_in.replace("/training/jobs", "/training/jobs/new"), outages=True)
+    held: list[Route] = []
+
+    async def hold_the_first(route: Route) -> None:
+        if '"name":"first"' in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            await route.continue_()
+
+    await page.route("**/graphql", hold_the_first)
+    chosen = page.get_by_label("Upload a new one")
+    await chosen.set_input_files({"name": "first.jsonl", "mimeType": "text/plain", "buffer": GOOD_FILE})
+    await expect(page.locator("[data-part=upload-name]")).to_contain_text("first.jsonl")
+    await chosen.set_input_files({"name": "second.jsonl", "mimeType": "text/plain", "buffer": GOOD_FILE})
+    await expect(page.get_by_label("Choose a dataset").locator("option:checked")).to_have_text("second")
+    await expect(page.locator("[data-part=upload]")).to_be_hidden()
+    assert len(held) == 1
+
+
 async def test_a_check_that_outlasts_a_request_is_joined_until_it_is_done_and_says_how_far_it_is(
     furnished: Stack, visit: Visit
 ) -> None:

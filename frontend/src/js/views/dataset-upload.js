@@ -25,16 +25,18 @@ export function wireUpload(root, { signal, onDataset }) {
   let stop = null;
 
   const take = async (/** @type {File | undefined} */ file) => {
-    if (!file || stop) return;
-    stop = new AbortController();
+    if (!file) return;
+    stop?.abort(); // another was chosen meanwhile
+    const own = (stop = new AbortController());
     say(root, "");
     try {
       if (!(await drawPreview(root, file))) {
         announce("The file cannot be used");
         return;
       }
+      own.signal.throwIfAborted();
       part(root, "upload").hidden = false;
-      const dataset = await upload(root, file, earliest(signal, stop.signal));
+      const dataset = await upload(root, file, earliest(signal, own.signal));
       onDataset(dataset);
       if (dataset.status === "READY") toast(`“${dataset.name}” is ready: ${count(dataset.totalTrainingPairs)} pairs`);
       else {
@@ -43,11 +45,13 @@ export function wireUpload(root, { signal, onDataset }) {
       }
     } catch (error) {
       if (!isNamed(error, "AbortError")) say(root, said(error));
-      else if (!signal.aborted) announce("Upload stopped");
+      else if (stop === own && !signal.aborted) announce("Upload stopped");
     } finally {
-      stop = null;
-      input.value = "";
-      part(root, "upload").hidden = true;
+      if (stop === own) {
+        stop = null;
+        input.value = "";
+        part(root, "upload").hidden = true;
+      }
     }
   };
 
