@@ -1,8 +1,8 @@
-"""What trainers report, written together: reports that come while a transaction is on its way share the next one.
+"""What trainers report, written together: reports that come while transactions are on their way share the next one.
 
-Each is answered when it is on the disk. The reports of one job are taken in the order in which they came, and what is wrong
-with one of them harms no other. A report adds points and progress and makes the worker look; it ends no job and moves no
-money.
+Two are on their way at most, so that one is made while the other waits for the disk, and never two with the same job. Each
+report is answered when it is on the disk. Those of one job are taken in the order in which they came, and what is wrong with
+one of them harms no other. A report adds points and progress and makes the worker look; it ends no job and moves no money.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from jobs.domain.sighting import Report
 
 _CALM = timedelta(seconds=1)  #: between two looks at a job that reports ask for
 _MOST_REPORTS, _MOST_POINTS = 500, 5_000  #: of one transaction
+_WRITERS = 2  #: transactions at a time
 _QUIET_TURNS = 2  #: of the event loop without a new report, after which nobody else is waited for
 _PATIENCE = 10.0  #: seconds that a report waits for a job that somebody else holds
 _REST = 0.01  #: seconds before it is tried again
@@ -75,32 +76,55 @@ class Reports:
         self._database, self._bell, self._now, self._changed = database, bell, now, changed
         self._calm = min(_CALM, longest_calm)
         self._waiting: list[_Waiting] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._writers: set[asyncio.Task[None]] = set()
+        self._is_gathering = False
+        self._written: set[Owned] = set()  # jobs of which reports are on their way
 
     async def take(self, job_id: UUID, user_id: str, report: Report) -> CallbackOutcome:
         """Store what the trainer of this user's job reports. Raises `DatabaseUnavailable`."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting((job_id, user_id), report, loop.create_future(), loop.time() + _PATIENCE)
         self._waiting.append(waiting)
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_all())
+        if not self._is_gathering and len(self._writers) < _WRITERS:
+            self._is_gathering = True
+            writer = asyncio.create_task(self._write_all())
+            self._writers.add(writer)
+            writer.add_done_callback(self._writers.discard)
         return await waiting.answer
 
     async def close(self) -> None:
         """Return when everything that was taken in is written and answered."""
-        if self._writer is not None:
-            await asyncio.wait([self._writer])
+        while self._writers:
+            await asyncio.wait(self._writers)
 
     async def _write_all(self) -> None:
+        """Write until nothing waits but what the other writer goes on with."""
+        while group := await self._next_group():
+            owned = {waiting.owned for waiting in group}
+            self._written |= owned
+            try:
+                held_up = await self._write(group)
+            finally:
+                self._written -= owned
+            if held_up:
+                self._waiting = [*held_up, *self._waiting]
+                await asyncio.sleep(_REST)
+
+    async def _next_group(self) -> list[_Waiting]:
+        self._is_gathering = True
         try:
-            while self._waiting:
-                await self._gather()
-                group = self._next_group()
-                if held_up := await self._write(group):
-                    self._waiting = [*held_up, *self._waiting]
-                    await asyncio.sleep(_REST)
+            await self._gather()
         finally:
-            self._writer = None
+            self._is_gathering = False
+        group: list[_Waiting] = []
+        left: list[_Waiting] = []
+        points = 0
+        for waiting in self._waiting:
+            points += len(waiting.report.points)
+            is_full = len(group) >= _MOST_REPORTS or (bool(group) and points > _MOST_POINTS)
+            (left if is_full or waiting.owned in self._written else group).append(waiting)
+        self._waiting = left
+        return group
 
     async def _gather(self) -> None:
         """As long as requests are being read, more reports come: what is written together costs little more than one."""
@@ -109,16 +133,6 @@ class Reports:
             quiet = quiet + 1 if known == len(self._waiting) else 0
             known = len(self._waiting)
             await asyncio.sleep(0)
-
-    def _next_group(self) -> list[_Waiting]:
-        count, points = 0, 0
-        for waiting in self._waiting[:_MOST_REPORTS]:
-            points += len(waiting.report.points)
-            if count and points > _MOST_POINTS:
-                break
-            count += 1
-        group, self._waiting = self._waiting[:count], self._waiting[count:]
-        return group
 
     async def _write(self, group: Sequence[_Waiting]) -> list[_Waiting]:
         """Write and answer the reports; those whose jobs somebody else holds are returned, to be tried again."""

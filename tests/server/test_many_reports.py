@@ -3,16 +3,18 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 from starlette.applications import Starlette
 
-from jobs.database import DatabaseUnavailable, RowRefused, metrics, telling
+from jobs.database import DatabaseUnavailable, RowRefused, Transaction, metrics, telling
 from jobs.database.tables import metrics_points, training_jobs
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
@@ -30,16 +32,30 @@ from tests.services.api import api
 TAKEN, ENDED, UNKNOWN = CallbackOutcome.TAKEN, CallbackOutcome.ENDED, CallbackOutcome.UNKNOWN
 
 
-def commits(house: House) -> list[object]:
-    """Grows with every commit of the API that has written something, or might have."""
-    seen: list[object] = []
-    event.listen(house.api.engine.sync_engine, "commit", seen.append)
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[set[UUID]]:
+    """The jobs of each transaction, as they begin."""
+    seen: list[set[UUID]] = []
+    hold = telling.hold
+
+    async def noted(tx: Transaction, wanted: Collection[telling.Owned]) -> Any:
+        seen.append({job_id for job_id, _ in wanted})
+        return await hold(tx, wanted)
+
+    monkeypatch.setattr(telling, "hold", noted)
     return seen
 
 
 async def taken(house: House, job: Job, *reports: Report) -> list[CallbackOutcome]:
     """What becomes of reports that are sent all at once."""
     return await asyncio.gather(*(house.commands.reports.take(job.id, job.user_id, each) for each in reports))
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for it."""
+    async with asyncio.timeout(20):
+        while not is_so():  # noqa: ASYNC110 - others make it so
+            await asyncio.sleep(0.001)
 
 
 async def sent_off(house: House, job: Job, *steps: int) -> list[asyncio.Task[CallbackOutcome]]:
@@ -52,13 +68,12 @@ async def sent_off(house: House, job: Job, *steps: int) -> list[asyncio.Task[Cal
     return tasks
 
 
-async def test_reports_that_come_at_once_share_a_transaction(house: House) -> None:
+async def test_reports_that_come_at_once_share_a_transaction(house: House, groups: list[set[UUID]]) -> None:
     jobs = [await house.running(user) for user in ("ada", "bob") for _ in range(4)]
-    seen = commits(house)
     reports = [Report(points=(a_point(step),)) for step in range(200, 205)]
     outcomes = await asyncio.gather(*(taken(house, job, *reports) for job in jobs))
     assert outcomes == [[TAKEN] * 5] * 8
-    assert len(seen) < 8  # of 40 reports
+    assert groups == [{job.id for job in jobs}]
     for job in jobs:
         assert await steps(house, job) == [120, 200, 201, 202, 203, 204]
 
@@ -75,6 +90,29 @@ async def test_reports_of_one_job_are_taken_in_the_order_in_which_they_came(hous
     async with house.database.read() as tx:
         [point_9, _] = await metrics.newest(tx, job.id, last=2)
     assert (point_9.step, point_9.training_loss) == (9, 155.0)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)  # SQLite has one writer at a time
+async def test_while_one_transaction_is_on_its_way_another_is_made_of_other_jobs(
+    house: House, groups: list[set[UUID]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = await house.running(), await house.running()
+    upsert_many, ready = metrics.upsert_many, asyncio.Event()
+
+    async def slow(*given: Any) -> None:
+        await upsert_many(*given)
+        await ready.wait()
+
+    monkeypatch.setattr(metrics, "upsert_many", slow)
+    first = await sent_off(house, one, 1)
+    await until(lambda: len(groups) == 1)
+    later = [*await sent_off(house, one, 2, 3), *await sent_off(house, other, 1)]
+    await until(lambda: len(groups) == 2)
+    assert groups == [{one.id}, {other.id}]
+    ready.set()
+    assert await asyncio.gather(*first, *later) == [TAKEN] * 4
+    assert groups == [{one.id}, {other.id}, {one.id}]
+    assert await steps(house, one) == [1, 2, 3, 120]
 
 
 async def test_what_is_wrong_with_one_report_harms_no_other(house: House) -> None:
