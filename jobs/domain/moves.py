@@ -6,6 +6,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid5
 
 from jobs.domain import events, notices
@@ -16,7 +17,7 @@ from jobs.domain.metrics import Point
 from jobs.domain.notices import Notice
 from jobs.domain.pacing import LOST_404S, STALE_FAILURES, Pacing
 from jobs.domain.pricing import ZERO, billed_hours, cost
-from jobs.domain.progress import TRAINING, told_by
+from jobs.domain.progress import TRAINING, what_is_told
 from jobs.domain.sighting import (
     Accepted,
     ClusterStatus,
@@ -152,7 +153,7 @@ def _followed(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mov
     due = at + pacing.poll_again(getattr(sighting, "retry_after", None))
     match sighting:
         case Report():
-            return _reported(_in_contact(job, at), sighting, at, due)
+            return _reported(job, sighting, at, due)
         case NotFound():
             since = job.not_found_since or at
             unknown = replace(
@@ -187,28 +188,30 @@ def _followed(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Mov
 
 
 def _reported(job: Job, report: Report, at: datetime, due: datetime) -> Move:
-    told = told_by(job, report, at)
+    told = _contact(job, at) | what_is_told(job, report, at)
     ended = _plausible_end(job, report.finished_at, at)
     match report.status:
         case ClusterStatus.COMPLETED:
-            move = _end(replace(told, progress=100.0), Seen.COMPLETED, at, billed_until=ended or at)
+            told["progress"] = 100.0
+            move = _end(replace(job, **told), Seen.COMPLETED, at, billed_until=ended or at)
             final = move.job.final_cost or ZERO
             if report.artifact is not None:
                 move = replace(move, job=replace(move.job, artifact_id=uuid5(job.id, "artifact")))
             return replace(
                 move, points=report.points, artifact=report.artifact, notices=(notices.completed(final),)
             )
-        case ClusterStatus.FAILED:
-            words = report.error_message or notices.NO_WORDS
-            return replace(fail(told, Seen.FAILED, words, at, ended, proven=True), points=report.points)
-        case ClusterStatus.CANCELLED:
-            words = "The cluster cancelled this job."
-            return replace(fail(told, Seen.FAILED, words, at, ended, proven=True), points=report.points)
-        case _:
-            if report.status is not None:  # it runs, and the whole of it costs, whatever was told before
-                told = replace(told, complete_since=None)
-            running = replace(told, current_cost=_running_cost(told, at), next_action_at=due)
-            return Move(running, report.points)
+        case ClusterStatus.FAILED | ClusterStatus.CANCELLED:
+            cancelled = report.status is ClusterStatus.CANCELLED
+            words = (
+                "The cluster cancelled this job." if cancelled else report.error_message or notices.NO_WORDS
+            )
+            failed = fail(replace(job, **told), Seen.FAILED, words, at, ended, proven=True)
+            return replace(failed, points=report.points)
+        case None:
+            told["current_cost"] = _running_cost(job, at)
+        case _:  # it runs, and the whole of it costs, whatever was told before
+            told |= {"complete_since": None, "current_cost": _cost_until(job, at)}
+    return Move(replace(job, **told, next_action_at=due), report.points)
 
 
 def _release(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move:
@@ -287,17 +290,21 @@ def _end(job: Job, seen: Seen, at: datetime, *, billed_until: datetime, proven: 
 
 
 def _in_contact(job: Job, at: datetime) -> Job:
+    return replace(job, **_contact(job, at))
+
+
+def _contact(job: Job, at: datetime) -> dict[str, Any]:
+    """What an answer, whatever it says, changes of `job`, by names."""
     regained = job.failures + job.not_found_count > 0 and job.status is JobStatus.RUNNING
-    return replace(
-        job,
-        current_stage=TRAINING if regained else job.current_stage,
-        failures=0,
-        stale=False,
-        contact_lost_since=None,
-        not_found_count=0,
-        not_found_since=None,
-        last_contact_at=at,
-    )
+    return {
+        "current_stage": TRAINING if regained else job.current_stage,
+        "failures": 0,
+        "stale": False,
+        "contact_lost_since": None,
+        "not_found_count": 0,
+        "not_found_since": None,
+        "last_contact_at": at,
+    }
 
 
 def _missed(job: Job, at: datetime, pacing: Pacing) -> Job:
@@ -320,10 +327,14 @@ def _is_lost(job: Job, at: datetime, pacing: Pacing) -> bool:
 
 
 def _running_cost(job: Job, at: datetime) -> Decimal:
+    return _cost_until(job, _held_until(job, at))
+
+
+def _cost_until(job: Job, until: datetime) -> Decimal:
     """Never falls, whatever the clocks do."""
     if job.started_at is None:
         return job.current_cost
-    return max(job.current_cost, cost(job.gpu_config, _held_until(job, at) - job.started_at))
+    return max(job.current_cost, cost(job.gpu_config, until - job.started_at))
 
 
 def _held_until(job: Job, at: datetime) -> datetime:

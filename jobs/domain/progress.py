@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from jobs.domain.job import Job
@@ -66,23 +66,28 @@ def _look_at(job: Standing, at: datetime, calm: timedelta) -> datetime:
 
 def told_by(job: T, report: Report, at: datetime) -> T:
     """`job` with the progress and figures of `report`: what a poll and a callback both may change."""
+    return replace(job, **what_is_told(job, report, at))
+
+
+def what_is_told(job: Job | Standing, report: Report, at: datetime) -> dict[str, Any]:
+    """What `report` changes of `job`, by names: a copy of a job costs as much as all else that is made of an answer."""
     newest = report.metrics or CurrentMetrics()
     known = job.current_metrics or CurrentMetrics()
     figures = {
         name: getattr(known, name) if (value := getattr(newest, name)) is None else value
         for name in CurrentMetrics.__slots__
     }
-    total = report.total_steps or job.total_steps
-    return replace(
-        job,
-        progress=max(job.progress, 0.0 if report.progress is None else report.progress),
-        current_epoch=_reached(report.current_epoch, job.current_epoch, (p.epoch for p in report.points)),
-        current_step=_reached(report.current_step, job.current_step, (p.step for p in report.points)),
-        total_steps=total,
-        current_stage=_stage(report) or job.current_stage,
-        current_metrics=CurrentMetrics(**figures) if report.metrics or job.current_metrics else None,
-        updated_at=at,
-    )
+    told: dict[str, Any] = {
+        "progress": max(job.progress, 0.0 if report.progress is None else report.progress),
+        "current_epoch": _reached(report.current_epoch, job.current_epoch, (p.epoch for p in report.points)),
+        "current_step": _reached(report.current_step, job.current_step, (p.step for p in report.points)),
+        "total_steps": report.total_steps or job.total_steps,
+        "current_metrics": CurrentMetrics(**figures) if report.metrics or job.current_metrics else None,
+        "updated_at": at,
+    }
+    if stage := _stage(report):
+        told["current_stage"] = stage
+    return told
 
 
 def _reached(told: int | None, known: int, by_points: Iterable[int]) -> int:
