@@ -63,7 +63,9 @@ class JobCosts:
 
     @strawberry.field(description="The lines of the books, newest first.")
     async def records(self, info: Info) -> list[CostRecord]:
-        """Loaded together with those of the other jobs of the same request."""
+        """Loaded together with those of the other jobs of the same request; while it goes on nothing is booked."""
+        if self.job.final_cost is None:
+            return []
         return [CostRecord.of(record) for record in await info.context.loaders.costs.load(self.job.id) or ()]
 
 
