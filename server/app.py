@@ -110,7 +110,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             *pages.routes(),
             *(file_routes(buckets, clock=clock) if isinstance(buckets, LocalBuckets) else []),
         ],
-        middleware=[Middleware(Edge, meters=meters)],
+        middleware=[Middleware(Edge, meters=meters, shortcuts={GRAPHQL: endpoint})],
         exception_handlers={HTTPException: http_exception},
         lifespan=lifespan,
     )

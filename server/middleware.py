@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from random import getrandbits
 from typing import Any
 
@@ -42,14 +42,18 @@ def request_id_of(scope: Scope) -> str:
 class Edge:
     """ASGI middleware. A client's own X-Request-Id is kept when it is harmless."""
 
-    def __init__(self, app: ASGIApp, *, meters: Meters) -> None:
-        self._app, self._meters = app, meters
+    def __init__(
+        self, app: ASGIApp, *, meters: Meters, shortcuts: Mapping[str, ASGIApp] | None = None
+    ) -> None:
+        """`shortcuts`: applications by path; to find a route takes a third of the time of an answer that is known."""
+        self._app, self._meters, self._shortcuts = app, meters, shortcuts or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        request_id = scope[_KEY] = _request_id(scope)
+        path, request_id = scope["path"], _request_id(scope)
+        scope[_KEY] = request_id
         began = time.perf_counter()
         status = 0
 
@@ -62,7 +66,7 @@ class Edge:
 
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            await self._app(scope, receive, sent)
+            await self._shortcuts.get(path, self._app)(scope, receive, sent)
         except ClientDisconnect:
             pass  # nobody is there to be answered
         except Exception as exc:
@@ -71,7 +75,7 @@ class Edge:
             await self._failure(scope, exc, request_id)(scope, receive, sent)
         finally:
             took = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", "none")
+            route = path if path in self._shortcuts else getattr(scope.get("route"), "path", "none")
             self._meters.answered(route, scope["method"], status, took)
             if status >= 500 or took > SLOW:
                 logger.warning(
