@@ -54,20 +54,18 @@ async def transaction(
     One that does not write sees one instant.
     """
     connection = await engine.connect()
+    driver = driver_of(connection)
     try:
-        driver = driver_of(connection)
-        try:
-            await driver.execute(_opening(claims, write=write))
-            yield connection
-            if await driver.execute("COMMIT") != "COMMIT" and write:
-                raise RuntimeError(
-                    "A statement of the transaction failed, and its block went on: nothing is kept."
-                )
-        except BaseException:
-            await asyncio.shield(_undo(connection, driver))
-            raise
-    finally:
-        cast("Any", connection.sync_connection).close()  # back into the pool, with nothing to wait for
+        await driver.execute(_opening(claims, write=write))
+        yield connection
+        if await driver.execute("COMMIT") != "COMMIT" and write:
+            raise RuntimeError(
+                "A statement of the transaction failed, and its block went on: nothing is kept."
+            )
+    except BaseException:
+        await asyncio.shield(_undo(connection, driver))
+        raise
+    _give_back(connection)
 
 
 def driver_of(connection: AsyncConnection) -> Any:
@@ -89,3 +87,9 @@ async def _undo(connection: AsyncConnection, driver: Any) -> None:
     except Exception:  # noqa: BLE001 - what is to be told is why the transaction failed
         driver.terminate()
         await connection.invalidate()
+    _give_back(connection)
+
+
+def _give_back(connection: AsyncConnection) -> None:
+    """To the pool, without SQLAlchemy's greenlets, for there is nothing to wait for."""
+    cast("Any", connection.sync_connection).close()

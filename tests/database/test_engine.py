@@ -394,3 +394,31 @@ async def test_no_name_gets_out_of_the_message_that_begins_its_transaction(
             [(seen,)] = await rows_of(tx, claims)
             assert seen == ""  # nothing is left of whoever was before
     await database.close()
+
+
+async def test_who_is_cancelled_twice_in_mid_statement_spoils_nothing_for_the_next(
+    postgres_server: PostgresServer, postgres_template: str
+) -> None:
+    database = Database.open(postgres_server.fresh_database(template=postgres_template), pool_size=1)
+    begun = asyncio.Event()
+
+    async def slow() -> None:
+        async with database.begin("ada") as tx:
+            begun.set()
+            await rows_of(tx, "SELECT pg_sleep(60)")
+
+    async with asyncio.timeout(20):
+        for turns in range(4):
+            begun.clear()
+            task = asyncio.create_task(slow())
+            await begun.wait()
+            task.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            async with database.begin() as tx:
+                [(claims,)] = await rows_of(tx, "SELECT current_setting('request.jwt.claims', true)")
+                assert not claims
+    await database.close()
