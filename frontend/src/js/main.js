@@ -3,6 +3,7 @@
 
 import { hideAway } from "./away.js";
 import { announce, part } from "./dom.js";
+import { count } from "./format.js";
 import { beginNotifications } from "./notifications.js";
 import * as session from "./session.js";
 import { beginTheme } from "./theme.js";
@@ -96,4 +97,5 @@ addEventListener("hashchange", () => session.begin());
 part(document, "sign-out").addEventListener("click", () => session.signOut());
 session.onSessionChange(() => mount({ moveFocus: true }));
 mount(); // first of all what the page is for
+count(0); // a page's first number takes the browser long: while the answer is on its way
 beginNotifications({ navigate });

@@ -11,7 +11,6 @@ import { poll } from "../poll.js";
 import { badge } from "../status.js";
 import { setTitle } from "../title.js";
 import { isMoving } from "../words.js";
-import { mountOverlay } from "./compare-charts.js";
 import { drawScatter } from "./compare-scatter.js";
 import { notice } from "./notice.js";
 
@@ -30,13 +29,15 @@ export async function mountComparison({ root, url, signal }) {
   let draw = null;
 
   const look = async () => {
-    known = await Promise.all(ids.map((id, i) => newest(id, known[i], signal)));
+    const asked = Promise.all(ids.map((id, i) => newest(id, known[i], signal)));
+    const [answers, charts] = await Promise.all([asked, import("./compare-charts.js")]); // made ready meanwhile
+    known = answers;
     const jobs = known.flatMap((job) => job ?? []);
     if (jobs.length < ids.length) {
       notice(root, "Job not found", "One of these jobs does not exist, or it is not yours.");
       return false;
     }
-    draw ??= mountPage(root, jobs, signal);
+    draw ??= mountPage(root, charts, jobs, signal);
     draw(jobs);
     return jobs.some(isMoving);
   };
@@ -58,10 +59,11 @@ async function newest(id, before, signal) {
 
 /**
  * @param {HTMLElement} root
+ * @param {typeof import("./compare-charts.js")} charts
  * @param {Job[]} jobs
  * @param {AbortSignal} signal
  */
-function mountPage(root, jobs, signal) {
+function mountPage(root, { mountOverlay }, jobs, signal) {
   const hadFocus = root.contains(document.activeElement) || document.activeElement?.id === "main";
   root.replaceChildren(clone("compare"));
   text(part(root, "title"), `${jobs.length} jobs compared`);

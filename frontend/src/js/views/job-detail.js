@@ -3,7 +3,6 @@
 
 import { poll as ask } from "../api.js";
 import { hideAway, showAway } from "../away.js";
-import { mountBoard } from "../charts/board.js";
 import { announce, attribute, clone, first, part } from "../dom.js";
 import { JOB } from "../documents.js";
 import { isOutgrown, readOn } from "../following.js";
@@ -37,12 +36,13 @@ export async function mountJobDetail({ root, signal, parameters: [id] }) {
   /** @type {() => Promise<boolean>} */
   const look = async () => {
     const before = whole ? null : job; // what this answer goes on from
-    const answer = before ? await readOn(before, signal) : (await ask(JOB, { id }, { signal })).job;
+    const asked = before ? readOn(before, signal) : ask(JOB, { id }, { signal }).then(({ job }) => job);
+    const [answer, charts] = await Promise.all([asked, import("../charts/board.js")]); // made ready meanwhile
     if (!answer) {
       notice(root, "Job not found", "There is no job with this id, or it is not yours.");
       return false;
     }
-    page ??= mountPage(root, { id, signal, onCancelled: retryNow });
+    page ??= mountPage(root, charts, { id, signal, onCancelled: retryNow });
     page(answer);
     if (job && job.status !== answer.status) {
       announce(`Job ${statusWord(answer.status).toLowerCase()}`);
@@ -60,9 +60,10 @@ export async function mountJobDetail({ root, signal, parameters: [id] }) {
 /**
  * Draws the frame of the page once; gives back the function that fills it.
  * @param {HTMLElement} root
+ * @param {typeof import("../charts/board.js")} charts
  * @param {{id: string, signal: AbortSignal, onCancelled: () => void}} options
  */
-function mountPage(root, { id, signal, onCancelled }) {
+function mountPage(root, { mountBoard }, { id, signal, onCancelled }) {
   const hadFocus = root.contains(document.activeElement) || document.activeElement?.id === "main";
   root.replaceChildren(clone("job-detail"));
   /** @type {Job | null} */
