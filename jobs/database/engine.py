@@ -192,7 +192,22 @@ def _sqlite(url: URL, **arguments: Any) -> AsyncEngine:
         immediate = connection.get_execution_options().get("immediate", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
+    undoing: set[asyncio.Task[None]] = set()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def _on_invalidate(connection: Any, *_: object) -> None:
+        # It is closed next, but a statement that was cut short keeps it open, and with it SQLite's one write lock, until
+        # Python collects its garbage: whoever writes next would wait in vain.
+        task = asyncio.get_running_loop().create_task(_undone(connection.driver_connection))
+        undoing.add(task)
+        task.add_done_callback(undoing.discard)
+
     return engine
+
+
+async def _undone(driver: Any) -> None:
+    with contextlib.suppress(Exception):  # there is nothing to undo any more
+        await driver.rollback()
 
 
 def async_url(url: str) -> URL:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import sqlite3
 import subprocess
@@ -78,6 +79,34 @@ async def test_a_cancelled_task_leaves_nothing_behind(database: Database) -> Non
     await sql(
         database, "UPDATE training_jobs SET current_stage = 'after it'"
     )  # the writer's lock is free again
+
+
+@pytest.mark.parametrize("word", ["UPDATE", "SELECT"])
+async def test_a_task_cancelled_while_a_statement_runs_leaves_no_lock_behind(
+    database: Database, word: str
+) -> None:
+    job = await put_one(database)
+
+    async def change() -> None:
+        async with database.begin() as tx:
+            await rows_of(tx, "UPDATE training_jobs SET current_stage = 'changed'")
+            await rows_of(tx, "SELECT 1")
+
+    def cut_short(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith(word):
+            asyncio.get_running_loop().call_soon(task.cancel)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", cut_short)
+    gc.disable()  # which would let go of the lock by chance
+    try:
+        task = asyncio.create_task(change())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        event.remove(database.engine.sync_engine, "before_cursor_execute", cut_short)
+        assert (await look(database, job)).current_stage is None
+        await sql(database, "UPDATE training_jobs SET current_stage = 'after it'")
+    finally:
+        gc.enable()
 
 
 async def test_more_transactions_than_connections_wait_for_their_turn(database_url: str) -> None:
