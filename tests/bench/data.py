@@ -4,7 +4,11 @@ import asyncio
 from decimal import Decimal
 from uuid import UUID
 
+from sqlalchemy import Executable, func, select, text, update
+
+from jobs.database import Database
 from jobs.database.migrate import migrate
+from jobs.database.tables import training_jobs
 from jobs.database.types import encode_json
 from jobs.domain.metrics import CurrentMetrics
 from jobs.domain.pricing import GpuConfig
@@ -74,9 +78,37 @@ def add_points(server: PostgresServer, url: str, *, jobs: int, points: int) -> N
         server.sql(statement, url=url)
 
 
-def touch(server: PostgresServer, url: str) -> None:
+def touch(url: str) -> None:
     """Every job has changed: nothing that was remembered of any is true."""
-    server.sql("UPDATE training_jobs SET revision = revision + 1, updated_at = now()", url=url)
+    changes = {"revision": training_jobs.c.revision + 1, "updated_at": func.now()}
+    asyncio.run(_execute(url, update(training_jobs).values(changes)))
+
+
+def make_due(url: str) -> None:
+    """Every job wants to be looked at now, and Postgres has tidied up what was done before."""
+    changes = {"next_action_at": func.now(), "claim_token": None}
+    asyncio.run(_execute(url, update(training_jobs).values(changes), tidy=True))
+
+
+def left_due(url: str) -> int:
+    """How many jobs want to be looked at now."""
+    due = select(training_jobs.c.id).where(training_jobs.c.next_action_at <= func.now())
+    return asyncio.run(_execute(url, due))
+
+
+async def _execute(url: str, statement: Executable, *, tidy: bool = False) -> int:
+    """How many rows it finds or changes."""
+    database = Database.open(url, pool_size=1)
+    try:
+        async with database.begin() as tx:
+            result = await tx.execute(statement)
+            count = len(result.all()) if result.returns_rows else result.rowcount
+        if tidy and database.dialect == "postgresql":
+            async with database.engine.connect() as connection:
+                await connection.execute(text("VACUUM ANALYZE training_jobs"))
+    finally:
+        await database.close()
+    return count
 
 
 def as_role(url: str, role: str) -> str:

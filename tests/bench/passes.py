@@ -1,6 +1,6 @@
-"""The worker's own pass over many running jobs, in a process of its own, beside what it is compared with.
+"""A worker at the bench, a process of its own: `python -m tests.bench.passes '{"database": …}'`.
 
-`python -m tests.bench.passes '{"database": …}'` prints what every round took as one line of JSON.
+It says that it is ready, all connections made. Then each line on its input names an act, and is answered by what that took.
 """
 
 import asyncio
@@ -17,8 +17,9 @@ from typing import Any
 import httpx
 import msgspec
 import uvloop
-from sqlalchemy import event, text
+from sqlalchemy import event
 
+from jobs import meters
 from jobs.buckets import LocalBuckets
 from jobs.callback_url import CallbackUrls
 from jobs.cluster import Cluster, open_cluster
@@ -27,7 +28,6 @@ from jobs.database import Database
 from jobs.domain.pacing import Pacing
 from jobs.domain.sighting import Report
 from tests.bench.data import job_id
-from tests.bench.machine import cpu_seconds
 from tests.bench.natural_loop import one_after_another
 from tests.bench.natural_models import sessions
 
@@ -39,47 +39,25 @@ _NOBODY = "http://127.0.0.1:1"
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to measure. `kinds` are of `whole`, `polls`, `loop`; `owner` is the database's URL for its superuser."""
+    """What to work on; `owner` is the database's URL for its superuser."""
 
     database: str
     owner: str
     cluster: str
     jobs: int
-    rounds: int
-    kinds: tuple[str, ...]
-    postgres_pid: int
-    workers: int = 1
 
 
-class Took(msgspec.Struct, frozen=True):
-    """One round: jobs, wall time, processor time of this process and of Postgres in seconds, SQL statements."""
+class Did(msgspec.Struct, frozen=True):
+    """An act: jobs asked about, processor seconds, SQL statements, and the most memory so far in MiB."""
 
     jobs: int
-    seconds: float
-    own_cpu: float
-    database_cpu: float
+    cpu: float
     statements: int
-
-    @property
-    def rate(self) -> float:
-        """Jobs a second."""
-        return self.jobs / self.seconds
-
-    @property
-    def cpu_per_job(self) -> float:
-        """Microseconds, of this process and Postgres together."""
-        return (self.own_cpu + self.database_cpu) / self.jobs * 1e6
-
-
-class Passes(msgspec.Struct, frozen=True):
-    """All rounds by kind, and the most memory that the process had, in MiB."""
-
-    took: dict[str, list[Took]]
     memory: float
 
 
 @asynccontextmanager
-async def _cycle(order: Order, database: Database, cluster: Cluster) -> AsyncIterator[Cycle]:
+async def _cycle(database: Database, cluster: Cluster) -> AsyncIterator[Cycle]:
     with tempfile.TemporaryDirectory() as folder:
         key = b"a master key of the bench, 32 bytes or more"
         cycle = Cycle(
@@ -108,59 +86,46 @@ async def _ask_all(cluster: Cluster, jobs: int) -> int:
     return jobs
 
 
-async def _measured(order: Order) -> Passes:
+async def _pass(cycle: Cycle) -> int:
+    before = _answered_polls()
+    await cycle.run()
+    await cycle.settle()
+    return _answered_polls() - before
+
+
+def _answered_polls() -> int:
+    labels = {"verb": "status", "outcome": "2xx"}
+    return int(meters.REGISTRY.get_sample_value("lora_pipeline_cluster_call_seconds_count", labels) or 0)
+
+
+async def _work(order: Order) -> None:
     database = Database.open(order.database)
     statements = _Statements(database)
-    owner, make_session = Database.open(order.owner), sessions(order.owner)
-    took: dict[str, list[Took]] = {kind: [] for kind in order.kinds}
     async with (
         httpx.AsyncClient(timeout=10) as client,
         open_cluster(order.cluster, "key", _CALL_TIMEOUT) as cluster,
-        _cycle(order, database, cluster) as cycle,
+        _cycle(database, cluster) as cycle,
     ):
-
-        async def whole() -> int:
-            await cycle.run()
-            await cycle.settle()
-            return order.jobs
-
         acts: dict[str, Callable[[], Awaitable[int]]] = {
-            "whole": whole,
+            "whole": lambda: _pass(cycle),
             "polls": lambda: _ask_all(cluster, order.jobs),
-            "loop": lambda: one_after_another(make_session, client, order.cluster, _LOOPED),
+            "loop": lambda: one_after_another(sessions(order.owner), client, order.cluster, _LOOPED),
         }
         await _ask_all(cluster, 200)  # connections, caches
-        for number in range(order.rounds):
-            for kind in order.kinds if number % 2 == 0 else order.kinds[::-1]:
-                await _make_due(owner)
-                took[kind].append(await _timed(acts[kind], statements, order.postgres_pid))
-                if kind == "whole":
-                    await _check(database)
+        await database.now()
+        _say(b'"ready"')
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            before = time.process_time(), statements.count
+            jobs = await acts[line.strip()]()
+            cpu, sent = time.process_time() - before[0], statements.count - before[1]
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            _say(msgspec.json.encode(Did(jobs, cpu, sent, memory)))
     await database.close()
-    await owner.close()
-    return Passes(took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-async def _timed(act: Callable[[], Awaitable[int]], statements: "_Statements", postgres_pid: int) -> Took:
-    before = statements.count, cpu_seconds(postgres_pid), time.process_time(), time.perf_counter()
-    jobs = await act()
-    seconds, own = time.perf_counter() - before[3], time.process_time() - before[2]
-    database = cpu_seconds(postgres_pid) - before[1]
-    return Took(jobs, seconds, own, database, statements.count - before[0])
-
-
-async def _make_due(owner: Database) -> None:
-    async with owner.begin() as tx:
-        await tx.execute(text("UPDATE training_jobs SET next_action_at = now(), claim_token = NULL"))
-    async with owner.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        await connection.execute(text("VACUUM ANALYZE training_jobs"))
-
-
-async def _check(database: Database) -> None:
-    """A pass that left something undone is no pass."""
-    async with database.read() as tx:
-        left = await tx.scalar(text("SELECT count(*) FROM training_jobs WHERE next_action_at <= now()"))
-    assert left == 0, f"{left} jobs were left"
+def _say(line: bytes) -> None:
+    sys.stdout.write(line.decode() + "\n")
+    sys.stdout.flush()
 
 
 class _Statements:
@@ -175,5 +140,4 @@ class _Statements:
 
 
 if __name__ == "__main__":
-    found = uvloop.run(_measured(msgspec.json.decode(sys.argv[1], type=Order)))
-    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    uvloop.run(_work(msgspec.json.decode(sys.argv[1], type=Order)))

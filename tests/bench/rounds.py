@@ -4,12 +4,13 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
-def alternate(measures: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+def alternate(measures: Mapping[K, Callable[[], T]], rounds: int) -> dict[K, list[T]]:
     """What each measured in each round."""
-    found: dict[str, list[T]] = {name: [] for name in measures}
+    found: dict[K, list[T]] = {name: [] for name in measures}
     for number in range(rounds):
         for name in list(measures) if number % 2 == 0 else reversed(list(measures)):
             found[name].append(measures[name]())

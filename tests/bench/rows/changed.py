@@ -49,7 +49,7 @@ def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
 
 
 def _of_changed_jobs(bench: Bench, target: Target) -> Load:
-    touch(bench.postgres, bench.jobs_to_read)
+    touch(bench.jobs_to_read)
     load = _under_load(bench, target)
     if load.requests > bench.many_jobs:
         raise RuntimeError(f"{bench.many_jobs:,} jobs are too few: some were asked about twice")

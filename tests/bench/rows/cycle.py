@@ -1,55 +1,43 @@
 """The whole cycle over 10,000 running jobs, beside polling alone by the same client, and a loop of one after another."""
 
-import subprocess
-import sys
+from contextlib import ExitStack
+from functools import partial
 
-import msgspec
-
-from tests.bench.data import as_role, new_database
-from tests.bench.house import ROOT, Bench
-from tests.bench.machine import MEASURED, on
-from tests.bench.passes import Order, Passes, Took
+from tests.bench.crew import Took, crew
+from tests.bench.data import new_database
+from tests.bench.house import Bench
 from tests.bench.report import Figure, Row, Table, at_least, readable
-from tests.bench.rounds import middle, ratios
+from tests.bench.rounds import alternate, middle, ratios
 
 JOBS = 10_000
-_TITLES = {
-    "whole": "whole cycle",
-    "polls": "polls alone, same client",
-    "loop": "one after another, httpx",
-}
+_WHOLE, _POLLS, _LOOP = "whole cycle", "polls alone, same client", "one after another, httpx"
 
 
 def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
     """`cycle` and `loop`."""
     url = new_database(bench.postgres, jobs=JOBS)
-    kinds = ("whole", *(kind for row, kind in (("cycle", "polls"), ("loop", "loop")) if row in rows))
-    with bench.cluster() as (cluster, _):
-        passes = run(bench, url, cluster, JOBS, kinds, rounds=bench.rounds)
+    with ExitStack() as stack:
+        cluster, _ = stack.enter_context(bench.cluster())
+        ours = stack.enter_context(crew(bench, url, cluster, JOBS))
+        acts = {_WHOLE: partial(ours.do, "whole")}
+        if "cycle" in rows:
+            acts[_POLLS] = partial(ours.do, "polls")
+        if "loop" in rows:
+            acts[_LOOP] = partial(ours.do, "loop")
+        found = alternate(acts, bench.rounds)
     bench.postgres.drop_database(url)
-    whole = [took.rate for took in passes.took["whole"]]
-    for name, kind, bound in (("cycle", "polls", 0.5), ("loop", "loop", 25)):
+    whole = [took.rate for took in found[_WHOLE]]
+    for name, theirs, bound in (("cycle", _POLLS, 0.5), ("loop", _LOOP, 25)):
         if name in rows:
-            theirs = [took.rate for took in passes.took[kind]]
-            rows[name].figures = [Figure(ratios(whole, theirs), at_least(bound))]
+            rows[name].figures = [
+                Figure(ratios(whole, [took.rate for took in found[theirs]]), at_least(bound))
+            ]
     table = Table(
         f"Cycle, {JOBS:,} running jobs, cluster at 0 ms, 64 calls in flight",
         ("what", "jobs a second", "worker CPU µs a job", "Postgres CPU µs a job", "SQL statements"),
     )
-    for kind, took in passes.took.items():
-        table.lines.append((_TITLES[kind], *line_of(took)))
+    table.lines += [(what, *line_of(took)) for what, took in found.items()]
     return [table]
-
-
-def run(bench: Bench, url: str, cluster: str, jobs: int, kinds: tuple[str, ...], *, rounds: int) -> Passes:
-    """Measure in a process of its own, on the measured core."""
-    order = Order(as_role(url, "worker_login"), url, cluster, jobs, rounds, kinds, bench.postgres_pid)
-    command = [sys.executable, "-m", "tests.bench.passes", msgspec.json.encode(order).decode()]
-    with on(MEASURED):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"the passes ended with {done.returncode}:\n{done.stderr[-3000:]}")
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Passes)
 
 
 def line_of(took: list[Took]) -> tuple[str, ...]:
