@@ -1,12 +1,17 @@
 """Rows to measure on, made in the database by one statement each: users, datasets, running jobs, points, cost records."""
 
 import asyncio
+import sqlite3
+import tempfile
+from contextlib import closing
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import Executable, func, select, text, update
 
 from jobs.database import Database
+from jobs.database.copying import copy
 from jobs.database.migrate import migrate
 from jobs.database.tables import training_jobs
 from jobs.database.types import encode_json
@@ -56,22 +61,35 @@ def new_database(server: PostgresServer, *, jobs: int = 0, points: int = 0, due:
     return url
 
 
+def on_sqlite(url: str, folder: Path, *, points: int = 0) -> str:
+    """What a Postgres database holds, in a SQLite file of its own below `folder`, with so many points for each job."""
+    file = Path(tempfile.mkdtemp(dir=folder)) / "pipeline.db"
+    copied = f"sqlite:///{file}"
+    asyncio.run(migrate(copied))
+    asyncio.run(copy(url, copied))
+    if points:
+        steps = f"WITH RECURSIVE steps(s) AS (SELECT 1 UNION ALL SELECT s + 1 FROM steps WHERE s < {points})"
+        instant = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-1 hour', (s / 100.0) || ' seconds')"
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(
+                _points(f"({steps} SELECT s FROM steps) CROSS JOIN training_jobs job", instant)
+            )
+    return copied
+
+
 def add_points(server: PostgresServer, url: str, *, jobs: int, points: int) -> None:
     """Points of steps 10, 20, … for the first `jobs` jobs of an empty table, step by step as a live service writes them.
 
     The index is made afterwards, nothing is logged, and that each job is there is not checked: it would take minutes.
     """
     key = "pk_metrics_points"
+    source = (
+        f"generate_series(1, {points}) s CROSS JOIN LATERAL (SELECT id FROM training_jobs LIMIT {jobs}) job"
+    )
     for statement in (
         f"ALTER TABLE metrics_points SET UNLOGGED, DROP CONSTRAINT {key}",
-        (
-            "SET session_replication_role = replica; "
-            "INSERT INTO metrics_points (job_id, step, epoch, timestamp, training_loss, validation_loss, learning_rate, "
-            "gradient_norm, throughput, gpu_utilization) "
-            f"SELECT job.id, s * 10, s / 50, now() - interval '1 hour' + s * interval '10 ms', 2.5 / (1 + s % 977), "
-            "2.6 / (1 + s % 983), 0.0002 / (1 + s), 1.0 + s % 7 / 10.0, 3000 + s % 500, 80 + s % 20 "
-            f"FROM generate_series(1, {points}) s CROSS JOIN LATERAL (SELECT id FROM training_jobs LIMIT {jobs}) job"
-        ),
+        "SET session_replication_role = replica; "
+        + _points(source, "now() - interval '1 hour' + s * interval '10 ms'"),
         f"SET maintenance_work_mem = '1GB'; ALTER TABLE metrics_points ADD CONSTRAINT {key} PRIMARY KEY (job_id, step)",
         "ANALYZE",
     ):
@@ -114,6 +132,17 @@ async def _execute(url: str, statement: Executable, *, tidy: bool = False) -> in
 def as_role(url: str, role: str) -> str:
     """The same database for a login of its own."""
     return url.replace("//postgres@", f"//{role}@")
+
+
+def _points(source: str, instant: str) -> str:
+    """`source` gives numbers `s` and jobs; `instant` is when the point of number `s` was seen."""
+    return (
+        "INSERT INTO metrics_points (job_id, step, epoch, timestamp, training_loss, validation_loss, learning_rate, "
+        "gradient_norm, throughput, gpu_utilization) "
+        f"SELECT job.id, s * 10, s / 50, {instant}, 2.5 / (1 + s % 977), "
+        "2.6 / (1 + s % 983), 0.0002 / (1 + s), 1.0 + s % 7 / 10.0, 3000 + s % 500, 80 + s % 20 "
+        f"FROM {source}"
+    )
 
 
 def _id(kind: str, number: str) -> str:

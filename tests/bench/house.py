@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tests.bench.data import as_role, new_database
+from tests.bench.data import as_role, new_database, on_sqlite
 from tests.bench.machine import AROUND, MEASURED, child_named, on
 from tests.services.api import Api, api
 from tests.services.postgres import PostgresServer, postgres
@@ -93,6 +93,14 @@ class Bench:
         """A database with `many_jobs` running jobs of 100 points each."""
         self.say(f"making {self.many_jobs:,} jobs of 100 points")
         return new_database(self.postgres, jobs=self.many_jobs, points=100)
+
+    @cached_property
+    def jobs_on_sqlite(self) -> str:
+        """The same on SQLite."""
+        url = new_database(self.postgres, jobs=self.many_jobs)
+        copied = on_sqlite(url, self.work, points=100)
+        self.postgres.drop_database(url)
+        return copied
 
     @cached_property
     def redis_url(self) -> str:

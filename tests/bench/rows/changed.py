@@ -28,7 +28,10 @@ def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
     with ExitStack() as stack:
         api = stack.enter_context(bench.api(bench.jobs_to_read))
         peers = {"postgraphile": _postgraphile, "natural": _natural, "mlflow": _mlflow}
-        targets = {"api": _api(bench, api)}
+        targets = {
+            "api": _api(bench, api, "API"),
+            "sqlite": _api(bench, stack.enter_context(bench.api(bench.jobs_on_sqlite)), "API on SQLite"),
+        }
         for name, row in rows.items():
             try:
                 peer = stack.enter_context(peers[name](bench, api))
@@ -36,9 +39,10 @@ def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
                 targets[name] = peer
             except (PartMissing, RuntimeError) as exc:
                 row.missing = str(exc)
-        _under_load(bench, targets["api"])
         acts = {name: partial(_under_load, bench, target) for name, target in targets.items()}
-        acts["api"] = partial(_of_changed_jobs, bench, targets["api"])
+        for name, url in (("api", bench.jobs_to_read), ("sqlite", bench.jobs_on_sqlite)):
+            acts[name]()
+            acts[name] = partial(_of_changed_jobs, bench, targets[name], url)
         found = alternate(acts, bench.rounds)
     ours = [load.rate for load in found["api"]]
     for name, row in rows.items():
@@ -48,8 +52,8 @@ def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
     return [load_table(title, {targets[name].name: loads for name, loads in found.items()})]
 
 
-def _of_changed_jobs(bench: Bench, target: Target) -> Load:
-    touch(bench.jobs_to_read)
+def _of_changed_jobs(bench: Bench, target: Target, url: str) -> Load:
+    touch(url)
     load = _under_load(bench, target)
     if load.requests > bench.many_jobs:
         raise RuntimeError(f"{bench.many_jobs:,} jobs are too few: some were asked about twice")
@@ -60,10 +64,10 @@ def _under_load(bench: Bench, target: Target) -> Load:
     return put_load(target, seconds=bench.seconds, database_pid=bench.postgres_pid)
 
 
-def _api(bench: Bench, api: Api) -> Target:
+def _api(bench: Bench, api: Api, name: str) -> Target:
     tokens = [api.token(user(number)) for number in range(100)]
     requests = [by_post(JOB, number, tokens[number % 100]) for number in range(1, bench.many_jobs + 1)]
-    return Target("API", api.url, api.pid, keep_requests(bench.work, requests))
+    return Target(name, api.url, api.pid, keep_requests(bench.work, requests))
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from contextlib import ExitStack
 from functools import partial
 
 from tests.bench.crew import Took, crew
-from tests.bench.data import new_database
+from tests.bench.data import new_database, on_sqlite
 from tests.bench.house import Bench
 from tests.bench.report import Figure, Row, Table, at_least, readable
 from tests.bench.rounds import alternate, middle, ratios
 
 JOBS = 10_000
+_ON_SQLITE = (1_000, JOBS)
 _WHOLE, _POLLS, _LOOP = "whole cycle", "polls alone, same client", "one after another, httpx"
 
 
@@ -24,6 +25,11 @@ def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
             acts[_POLLS] = partial(ours.do, "polls")
         if "loop" in rows:
             acts[_LOOP] = partial(ours.do, "loop")
+        for count in _ON_SQLITE:
+            some = new_database(bench.postgres, jobs=count)
+            on_file = stack.enter_context(crew(bench, on_sqlite(some, bench.work), cluster, count))
+            bench.postgres.drop_database(some)
+            acts[f"{_WHOLE} on SQLite, {count:,} jobs"] = partial(on_file.do, "whole")
         found = alternate(acts, bench.rounds)
     bench.postgres.drop_database(url)
     whole = [took.rate for took in found[_WHOLE]]

@@ -3,13 +3,13 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from jobs.database import Database, metrics
 from jobs.domain.metrics import Point
 from jobs.domain.thinning import thin
-from tests.bench.data import add_points, as_role, job_id, new_database, user
+from tests.bench.data import add_points, as_role, job_id, new_database, on_sqlite, user
 from tests.bench.house import Bench
 from tests.bench.report import Figure, Row, Table, at_least, at_most, readable
 from tests.bench.rounds import middle, ratios
@@ -18,6 +18,12 @@ _JOBS = 1_000
 _FEW, _MANY = 200, 10_000  #: points of each job
 _LONG, _MOST = 100_000, 500
 _ASKED = 200  #: jobs a round
+_TITLES = {
+    "small": f"newest 100 of {_JOBS * _FEW:,} points",
+    "large": f"newest 100 of {_JOBS * _MANY:,} points",
+    "thinned": f"{_LONG:,} points in {_MOST}",
+    "read": f"the same, thinned after reading all {_LONG:,}",
+}
 
 
 def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
@@ -27,8 +33,10 @@ def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
     bench.say(f"making {_JOBS * _MANY:,} points")
     large = new_database(bench.postgres, jobs=_JOBS)
     add_points(bench.postgres, large, jobs=_JOBS, points=_MANY)
+    copied, long_copied = on_sqlite(small, bench.work), on_sqlite(long, bench.work)
     try:
-        found = asyncio.run(_measured(small, large, long, bench.rounds))
+        found = asyncio.run(_measured({"small": small, "large": large}, long, bench.rounds))
+        on_file = asyncio.run(_measured({"small": copied}, long_copied, bench.rounds))
     finally:
         for url in (small, long, large):
             bench.postgres.drop_database(url)
@@ -39,27 +47,18 @@ def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
     table = Table(
         "Histories, through the service's own functions and its API role", ("what", "ms", "from … to")
     )
-    titles = {
-        "small": f"newest 100 of {_JOBS * _FEW:,} points",
-        "large": f"newest 100 of {_JOBS * _MANY:,} points",
-        "thinned": f"{_LONG:,} points in {_MOST}",
-        "read": f"the same, thinned after reading all {_LONG:,}",
-    }
-    for name, title in titles.items():
-        times = found[name]
-        table.lines.append(
-            (title, readable(middle(times)), f"{readable(min(times))} … {readable(max(times))}")
-        )
+    for where, measured in (("", found), (", on SQLite", on_file)):
+        for name, times in measured.items():
+            spread = f"{readable(min(times))} … {readable(max(times))}"
+            table.lines.append((_TITLES[name] + where, readable(middle(times)), spread))
     return [table]
 
 
-async def _measured(small: str, large: str, long: str, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of every round."""
-    databases = {
-        name: Database.open(as_role(url, "api_login")) for name, url in (("small", small), ("large", large))
-    }
-    curve = Database.open(as_role(long, "api_login"))
+async def _measured(urls: Mapping[str, str], long: str, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of every round: the newest points in each of `urls`, and the curve in `long`."""
     await _write_long(long)
+    databases = {name: Database.open(as_role(url, "api_login")) for name, url in urls.items()}
+    curve = Database.open(as_role(long, "api_login"))
 
     async def thinned() -> None:
         async with curve.read(user(1)) as tx:
@@ -69,7 +68,7 @@ async def _measured(small: str, large: str, long: str, rounds: int) -> dict[str,
         async with curve.read(user(1)) as tx:
             thin(await metrics.newest(tx, job_id(1), last=_LONG), _MOST)
 
-    found: dict[str, list[float]] = {name: [] for name in ("small", "large", "thinned", "read")}
+    found: dict[str, list[float]] = {name: [] for name in (*databases, "thinned", "read")}
     for database in databases.values():
         await _newest_of(database, range(1, _JOBS + 1))  # from the disk once
     await thinned()

@@ -1,7 +1,9 @@
 """Jobs that have not changed: the monitor's own question beside ready bytes, what a poll weighs, how many may watch."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 
 from tests.bench.data import job_id, user
 from tests.bench.documents import by_get, monitor
@@ -21,39 +23,61 @@ _CONNECTIONS = 16
 def measure(bench: Bench, rows: dict[str, Row]) -> list[Table]:
     """`unchanged`, `bytes` and `viewers`."""
     need_wrk()
-    with bench.api(bench.jobs_to_read) as api:
-        tokens = {number: api.token(user(number)) for number in range(1, _JOBS + 1)}
-        whole = [by_get(monitor("JOB"), tokens[number], id=str(job_id(number))) for number in tokens]
-        wire = Wire(api.url)
-        answers = [wire.ask(request) for request in whole]
+    with bench.api(bench.jobs_to_read) as api, bench.api(bench.jobs_on_sqlite) as on_sqlite:
+        asked = _asked(api)
         if "bytes" in rows:
-            rows["bytes"].figures = _weighed(wire, tokens[1], whole[0], answers[0])
-        etags = [answer.header("etag") for answer in answers]
+            rows["bytes"].figures = _weighed(api, asked)
+        return _loaded(
+            bench,
+            rows,
+            asked,
+            (
+                *_targets(bench, "API", api, asked),
+                *_targets(bench, "API on SQLite", on_sqlite, _asked(on_sqlite)),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The monitor's question about each job: as it is first asked, and by one who has the answer; the first answer."""
+
+    whole: list[bytes]
+    known: list[bytes]
+    answer: Answer
+
+
+def _asked(api: Api) -> _Asked:
+    ids = {number: str(job_id(number)) for number in range(1, _JOBS + 1)}
+    tokens = {number: api.token(user(number)) for number in ids}
+    whole = [by_get(monitor("JOB"), tokens[number], id=ids[number]) for number in ids]
+    with closing(Wire(api.url)) as wire:
+        answers = [wire.ask(request) for request in whole]
         known = [
-            by_get(monitor("JOB"), tokens[number], etag, id=str(job_id(number)))
-            for number, etag in zip(tokens, etags, strict=True)
+            by_get(monitor("JOB"), tokens[number], answer.header("etag"), id=ids[number])
+            for number, answer in zip(ids, answers, strict=True)
         ]
         assert wire.ask(known[0]).status == 304
-        wire.close()
-        return _loaded(bench, rows, api, whole, known, answers[0])
+    return _Asked(whole, known, answers[0])
 
 
-def _loaded(
-    bench: Bench, rows: dict[str, Row], api: Api, whole: list[bytes], known: list[bytes], answer: Answer
-) -> list[Table]:
+def _targets(bench: Bench, name: str, api: Api, asked: _Asked) -> tuple[Target, Target]:
+    return (
+        Target(f"{name}, full answer", api.url, api.pid, keep_requests(bench.work, asked.whole)),
+        Target(f"{name}, 304", api.url, api.pid, keep_requests(bench.work, asked.known)),
+    )
+
+
+def _loaded(bench: Bench, rows: dict[str, Row], asked: _Asked, ours: Sequence[Target]) -> list[Table]:
     body, headers = bench.work / "body", bench.work / "headers"
-    body.write_bytes(answer.body)
+    body.write_bytes(asked.answer.body)
     kept = ("content-type", "etag", "vary", "cache-control")
-    headers.write_text(json.dumps({name: answer.header(name) for name in kept if answer.header(name)}))
+    told = {name: asked.answer.header(name) for name in kept if asked.answer.header(name)}
+    headers.write_text(json.dumps(told))
     with bench.web_app("tests.bench.raw:create_app", BODY=str(body), HEADERS=str(headers)) as (raw, raw_pid):
-        requests = keep_requests(bench.work, whole)
-        targets = [
-            Target("API, full answer", api.url, api.pid, requests),
-            Target("API, 304", api.url, api.pid, keep_requests(bench.work, known)),
-            Target("raw Starlette, the same bytes", raw, raw_pid, requests),
-        ]
+        targets = [*ours, Target("raw Starlette, the same bytes", raw, raw_pid, ours[0].requests)]
         found = alternate({target.name: _under_load(bench, target) for target in targets}, bench.rounds)
-    full, unchanged, ready = (found[target.name] for target in targets)
+    full, unchanged, ready = (found[target.name] for target in (*targets[:2], targets[-1]))
     if "unchanged" in rows:
         shares = ratios([load.rate for load in full], [load.rate for load in ready])
         rows["unchanged"].figures = [Figure(shares, at_least(0.6))]
@@ -69,13 +93,22 @@ def _under_load(bench: Bench, target: Target) -> Callable[[], Load]:
     )
 
 
-def _weighed(wire: Wire, token: str, request: bytes, full: Answer) -> list[Figure]:
+def _weighed(api: Api, asked: _Asked) -> list[Figure]:
     """Everything on the wire counts, headers too."""
-    etag = full.header("etag")
-    again = wire.ask(request.replace(b"\r\n\r\n", f"\r\nIf-None-Match: {etag}\r\n\r\n".encode()))
+    full = asked.answer
+    newest_but_one = json.loads(full.body)["data"]["job"]["metrics"][-2]["step"]
+    with closing(Wire(api.url)) as wire:
+        again = wire.ask(asked.known[0])
+        delta = wire.ask(
+            by_get(
+                monitor("JOB_UPDATE"),
+                api.token(user(1)),
+                id=str(job_id(1)),
+                last=1000,
+                afterStep=newest_but_one,
+            )
+        )
     assert again.status == 304, again.head
-    steps = [point["step"] for point in json.loads(full.body)["data"]["job"]["metrics"]]
-    delta = wire.ask(by_get(monitor("JOB_UPDATE"), token, id=str(job_id(1)), last=1000, afterStep=steps[-2]))
     assert len(json.loads(delta.body)["data"]["job"]["metrics"]) == 1
     return [
         Figure([again.size / full.size], at_most(1 / 150)),
