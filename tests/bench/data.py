@@ -31,7 +31,6 @@ _FIGURES = encode_json(
         gpu_utilization=93.2,
     )
 )
-_DETAILS = '{"gpu_type": "NVIDIA A100", "gpu_count": 2, "duration_hours": 0.5}'
 
 
 def user(number: int) -> str:
@@ -54,7 +53,7 @@ def new_database(server: PostgresServer, *, jobs: int = 0, points: int = 0, due:
     for login, group in (("api_login", "lora_pipeline_api"), ("worker_login", "lora_pipeline_service")):
         server.login_role(login, member_of=group)
     if jobs:
-        for statement in (_datasets(), _jobs(jobs, due=due), _costs(jobs)):
+        for statement in (_datasets(), _jobs(jobs, due=due)):
             server.sql(statement, url=url)
     if points:
         add_points(server, url, jobs=jobs, points=points)
@@ -171,12 +170,4 @@ def _jobs(count: int, *, due: bool) -> str:
         f"'{encode_json(Hyperparameters())}', '{_GPUS}', '{_FIGURES}', 'run-' || n, 15.00, 4.17, "
         "now() - interval '1 hour' - n * interval '1 ms', now() - interval '55 min', now() - interval '55 min', "
         f"now() - interval '50 min', now(), now(), {look}, 1 FROM generate_series(1, {count}) n"
-    )
-
-
-def _costs(jobs: int) -> str:
-    return (
-        "INSERT INTO cost_records (id, user_id, job_id, cost_type, amount, details, billing_period, recorded_at) "
-        f"SELECT {_id('b000', 'n')}, 'user-' || n % {USERS}, {_id('8000', 'n')}, 'training_compute', 4.17, "
-        f"'{_DETAILS}', current_date, now() FROM generate_series(1, {jobs}) n"
     )
