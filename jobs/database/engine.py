@@ -162,7 +162,10 @@ def errors_told_apart() -> Iterator[None]:
 def told_apart(exc: BaseException) -> DatabaseUnavailable | RowRefused | None:
     """What an error of the drivers means; None for another."""
     match exc:
-        case OperationalError() | InterfaceError() | PoolTimeout() | OSError():
+        case (
+            OperationalError() | InterfaceError() | PoolTimeout() | OSError() | asyncpg.InternalClientError()
+        ):
+            # The last is what who writes hears while the server's farewell has come, and its hanging up not yet.
             return DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}")
         case IntegrityError():
             return RowRefused(_first_line(exc))

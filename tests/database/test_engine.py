@@ -451,3 +451,24 @@ async def test_who_is_cancelled_twice_in_mid_statement_spoils_nothing_for_the_ne
                 [(claims,)] = await rows_of(tx, "SELECT current_setting('request.jwt.claims', true)")
                 assert not claims
     await database.close()
+
+
+async def test_who_writes_between_the_servers_farewell_and_its_hanging_up_is_told_of_an_outage(
+    postgres_server: PostgresServer, postgres_template: str
+) -> None:
+    url = postgres_server.fresh_database(template=postgres_template)
+    database = Database.open(url, pool_size=1)
+    failures = 0
+    for turns in range(30):
+        await database.now()
+        postgres_server.terminate_backends(
+            url
+        )  # the loop stands still meanwhile: what came is read when it goes on
+        for _ in range(turns % 6):
+            await asyncio.sleep(0)
+        try:
+            await database.now()
+        except DatabaseUnavailable:
+            failures += 1
+    assert failures > 0
+    await database.close()
