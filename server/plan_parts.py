@@ -201,8 +201,8 @@ class Object:
 
     def rows(self, sources: list[Any], asking: Asking) -> list[Any]:
         """Many objects without resolvers, as structs, which are made and encoded faster than dictionaries."""
-        for kind in {type(source): source for source in sources}.values():  # one of each is all
-            self._check(kind, asking)
+        for source in {type(source): source for source in sources}.values():  # one of a type stands for all
+            self._check(source, asking)
         columns = [
             [self.constants[name]] * len(sources)
             if name in self.constants

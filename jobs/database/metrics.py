@@ -33,10 +33,8 @@ from jobs.domain.metrics import SERIES, Point
 from jobs.domain.thinning import LAST_STEP, NARROWEST, fitting, grain_of, likely_width
 
 _row = metrics_points.c
-_RANKS = (
-    "reported_at",
-    "from_callback",
-)  #: of two reports; an instant takes longest of all to read, and nobody sees it
+#: What ranks two reports. Nobody sees it, and of all columns an instant takes longest to read.
+_RANKS = ("reported_at", "from_callback")
 _SHOWN = tuple(_row[name] for name in Point._fields if name not in _RANKS)
 _NAMES = ("job_id", *Point._fields)
 _OF_JOB = _row.job_id == bindparam("job_id")

@@ -1,7 +1,7 @@
 """Transactions of Postgres, each entered by one message.
 
-SQLAlchemy needs ten times as long to enter and leave a transaction as Postgres does. So its connections are in none of their
-own (AUTOCOMMIT), and the driver is told where one begins, for whom, and how it ends.
+SQLAlchemy needs ten times as long to enter and leave a transaction as the driver does. So its connections are in none of
+their own (AUTOCOMMIT), and the driver is told where one begins, for whom, and how it ends.
 """
 
 import asyncio

@@ -66,7 +66,7 @@ class Snapshot:
 
 
 class _Turn(AbstractAsyncContextManager[Transaction]):
-    """A class, as the generators of contextlib take three times as long."""
+    """A class, as a generator of contextlib takes more than twice as long."""
 
     __slots__ = ("_snapshot",)
 
