@@ -62,7 +62,7 @@ class Compiler:
         kind = self._kind(field.type, nodes)
         bare = kind.of if isinstance(kind, NonNull) else kind
         if about.is_basic_field and isinstance(bare, Leaf):
-            made.attributes[name] = Attribute(attrgetter(about.python_name), bare, nullable=bare is kind)
+            made.attributes[name] = Attribute(about.python_name, bare, nullable=bare is kind)
             return
         resolve = _resolver(about, _arguments(self._strawberry, about, field, nodes[0]))
         made.resolved[name] = Resolved(resolve, kind, about.is_async)

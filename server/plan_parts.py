@@ -23,6 +23,8 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
+from jobs.domain.metrics import Curve
+
 _LARGEST_INT = 2**31 - 1
 _zone = attrgetter("tzinfo")
 
@@ -90,7 +92,7 @@ class Leaf:
             raise Unusual
         return coerced
 
-    def column(self, values: list[Any]) -> list[Any]:
+    def column(self, values: Sequence[Any]) -> Sequence[Any]:
         """Many values at once."""
         kinds = set(map(type, values))
         if NoneType not in kinds:
@@ -99,7 +101,7 @@ class Leaf:
         there = iter(self._all([value for value in values if value is not None], kinds))
         return [None if value is None else next(there) for value in values]
 
-    def _all(self, values: list[Any], kinds: set[type]) -> list[Any]:
+    def _all(self, values: Sequence[Any], kinds: set[type]) -> Sequence[Any]:
         if self._passes is not None and self._passes(kinds, values):
             return values
         coerced = list(map(self._coerce, values))
@@ -117,7 +119,7 @@ class Listed:
     def complete(self, value: Any, asking: Asking) -> Any:
         if value is None:
             return None
-        if type(value) is not list:
+        if type(value) not in (list, Curve):
             raise Unusual
         if isinstance(self.of, NonNull) and isinstance(self.of.of, Object) and not self.of.of.resolved:
             return self.of.of.rows(value, asking)
@@ -133,9 +135,13 @@ class Listed:
 class Attribute:
     """A field that is an attribute and a leaf."""
 
-    get: Callable[[Any], Any]
+    name: str
     leaf: Leaf
     nullable: bool
+    get: Callable[[Any], Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.get = attrgetter(self.name)
 
     def of(self, source: object) -> Any:
         value = self.leaf.complete(self.get(source))
@@ -143,8 +149,9 @@ class Attribute:
             raise Unusual
         return value
 
-    def column(self, sources: Iterable[object]) -> list[Any]:
-        values = self.leaf.column(list(map(self.get, sources)))
+    def column(self, sources: Sequence[object]) -> Sequence[Any]:
+        known = sources.columns.get(self.name) if type(sources) is Curve else None
+        values = self.leaf.column(list(map(self.get, sources)) if known is None else known)
         if not self.nullable and None in values:
             raise Unusual
         return values
@@ -199,9 +206,10 @@ class Object:
             data[name] = resolved.of(source, asking)
         return Later(partial(_whole, data)) if _has_later(data.values()) else data
 
-    def rows(self, sources: list[Any], asking: Asking) -> list[Any]:
+    def rows(self, sources: Sequence[Any], asking: Asking) -> list[Any]:
         """Many objects without resolvers, as structs, which are made and encoded faster than dictionaries."""
-        for source in {type(source): source for source in sources}.values():  # one of a type stands for all
+        alike = sources[:1] if type(sources) is Curve else sources
+        for source in {type(source): source for source in alike}.values():  # one of a type stands for all
             self._check(source, asking)
         columns = [
             [self.constants[name]] * len(sources)

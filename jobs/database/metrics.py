@@ -29,7 +29,7 @@ from jobs.database.parameters import as_json, as_table
 from jobs.database.reading import Question, among
 from jobs.database.tables import metrics_points
 from jobs.database.types import ArrayText
-from jobs.domain.metrics import SERIES, Point
+from jobs.domain.metrics import SERIES, Curve, Point
 from jobs.domain.thinning import LAST_STEP, NARROWEST, fitting, grain_of, likely_width
 
 _row = metrics_points.c
@@ -39,19 +39,21 @@ _SHOWN = tuple(_row[name] for name in Point._fields if name not in _RANKS)
 _NAMES = ("job_id", *Point._fields)
 _OF_JOB = _row.job_id == bindparam("job_id")
 _IN_RANGE = (_OF_JOB, _row.step >= bindparam("low"), _row.step <= bindparam("high"))
-_NEWEST = Question(
+_NEWEST: Question[Sequence[Any]] = Question(
     lambda _: (
         select(*_SHOWN)
         .where(_OF_JOB, _row.step > bindparam("after_step"))
         .order_by(_row.step.desc())
         .limit(bindparam("last", type_=Integer()))
     ),
-    lambda row: Point(*row),
+    tuple,
 )
-_RANGE = Question(lambda _: select(*_SHOWN).where(*_IN_RANGE).order_by(_row.step), lambda row: Point(*row))
-_CHOSEN = Question(
+_RANGE: Question[Sequence[Any]] = Question(
+    lambda _: select(*_SHOWN).where(*_IN_RANGE).order_by(_row.step), tuple
+)
+_CHOSEN: Question[Sequence[Any]] = Question(
     lambda dialect: select(*_SHOWN).where(_OF_JOB, among(_row.step, "steps", dialect)).order_by(_row.step),
-    lambda row: Point(*row),
+    tuple,
 )
 _STEPS = select(_row.step).where(*_IN_RANGE).order_by(_row.step)
 _MOST = bindparam("most", type_=Integer())
@@ -97,17 +99,15 @@ async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point
         await rollups.follow(tx, stored)
 
 
-async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> list[Point]:
+async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> Curve:
     """The `last` newest points (beyond `after_step`), ascending, without their ranks. Whose job it is was asked before."""
     beyond = -1 if after_step is None else after_step
-    points = await _NEWEST.all(tx, job_id=job_id, last=last, after_step=beyond)
-    points.reverse()
-    return points
+    return Curve(await _NEWEST.columns(tx, job_id=job_id, last=last, after_step=beyond))[::-1]
 
 
 async def thinned(
     tx: Transaction, job_id: UUID, *, most: int, first: int | None = None, final: int | None = None
-) -> list[Point]:
+) -> Curve:
     """The history, from step `first` to step `final`, as `domain.thinning.thin` thins it to at most `most` points.
 
     The points come without their ranks.
@@ -116,9 +116,9 @@ async def thinned(
     asked: dict[str, Any] = {"job_id": job_id, "low": low, "high": high}
     [(begin, end, one_too_many)] = await _BOUNDS.all(tx, **asked, most=most)
     if one_too_many is None:
-        return await _RANGE.all(tx, **asked)
+        return Curve(await _RANGE.columns(tx, **asked))
     if most < 2:
-        return (await _CHOSEN.all(tx, job_id=job_id, steps=[end]))[:most]
+        return Curve(await _CHOSEN.columns(tx, job_id=job_id, steps=[end]))[:most]
     grain = grain_of(likely_width((begin, end), most))
     while True:  # at most twice: what a curve lacks makes its buckets narrower
         spans = await rollups.read_spans(tx, job_id, low, min(high, end), grain=grain)
@@ -126,7 +126,7 @@ async def thinned(
         broken = [] if is_whole else await _NOT_FINITE.all(tx, **asked, most=most // 2 + 1)
         buckets = fitting(spans, (begin, end), broken=broken, most=most)
         if buckets.width % grain == 0:
-            return await _CHOSEN.all(tx, job_id=job_id, steps=buckets.steps(spans))
+            return Curve(await _CHOSEN.columns(tx, job_id=job_id, steps=buckets.steps(spans)))
         grain = grain_of(buckets.width)
 
 

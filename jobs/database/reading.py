@@ -6,14 +6,30 @@ asked without it, by the text that SQLAlchemy made.
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import ARRAY, ColumnElement, Dialect, Select, TypeDecorator, any_, bindparam
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Select,
+    TypeDecorator,
+    any_,
+    bindparam,
+    extract,
+    literal_column,
+)
 
 from jobs.database.engine import Transaction
 from jobs.database.postgres import driver_of
+from jobs.database.types import UtcDateTime
 
 T = TypeVar("T")
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACT = 2**52  # so many microseconds, 142 years, are whole in a float of seconds
 
 
 class Question(Generic[T]):
@@ -23,54 +39,102 @@ class Question(Generic[T]):
         """`statement` makes it for a dialect's name; `made` takes the values of a row."""
         self._statement, self._made = statement, made
         self._asked: dict[str, Select[Any]] = {}
-        self._texts: dict[int, _Text] = {}
+        self._texts: dict[tuple[int, bool], _Text] = {}
 
     async def all(self, tx: Transaction, **parameters: Any) -> list[T]:
         """The answer. Parameters are what the driver takes as it is: UUIDs, text, whole numbers, lists of them."""
-        return list(map(self._made, await self._rows(tx, parameters)))
+        if tx.dialect.name != "postgresql":
+            return list(map(self._made, (await tx.execute(self._made_for(tx), parameters)).all()))
+        text = self._text(tx, in_columns=False)
+        rows: Any = await text.fetch(tx, parameters)
+        if text.readers:
+            rows = list(map(list, rows))
+            for place, reader in text.readers.items():
+                for row in rows:
+                    row[place] = reader(row[place])
+        return list(map(self._made, rows))
 
     async def one(self, tx: Transaction, **parameters: Any) -> T | None:
         """The only row, if there is one."""
         rows = await self.all(tx, **parameters)
         return rows[0] if rows else None
 
-    async def _rows(self, tx: Transaction, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
-        statement = self._asked.get(tx.dialect.name)
-        if statement is None:
-            statement = self._asked[tx.dialect.name] = self._statement(tx.dialect.name)
+    async def columns(self, tx: Transaction, **parameters: Any) -> list[Sequence[Any]]:
+        """The answer of many rows as one sequence a column, each as long as there are rows."""
         if tx.dialect.name != "postgresql":
-            found: Sequence[Sequence[Any]] = (await tx.execute(statement, parameters)).all()
-            return found
-        text = self._texts.get(id(tx.dialect))
+            statement = self._made_for(tx)
+            return _turned((await tx.execute(statement, parameters)).all(), len(statement.selected_columns))
+        text = self._text(tx, in_columns=True)
+        columns = _turned(await text.fetch(tx, parameters), text.width)
+        for place, reader in text.readers.items():
+            columns[place] = list(map(reader, columns[place]))
+        for place in text.instants:
+            columns[place] = _instants(columns[place])
+        return columns
+
+    def _made_for(self, tx: Transaction) -> Select[Any]:
+        name = tx.dialect.name
+        if name not in self._asked:
+            self._asked[name] = self._statement(name)
+        return self._asked[name]
+
+    def _text(self, tx: Transaction, *, in_columns: bool) -> "_Text":
+        key = id(tx.dialect), in_columns
+        text = self._texts.get(key)
         if text is None:
-            text = self._texts[id(tx.dialect)] = _Text(statement, tx.dialect)
-        return text.read(await driver_of(tx).fetch(text.sql, *map(parameters.__getitem__, text.names)))
+            text = self._texts[key] = _Text(self._made_for(tx), tx.dialect, in_columns=in_columns)
+        return text
 
 
 class _Text:
-    """A statement as Postgres' driver takes it."""
+    """A statement as Postgres' driver takes it, and how the columns of its answer are read that the driver does not."""
 
-    def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
-        self.dialect = dialect  # kept, so that no other comes to have its `id`
-        compiled = statement.compile(dialect=dialect)
-        self.sql = str(compiled)
-        self.names: list[str] = getattr(compiled, "positiontup", None) or []
-        self._readers = {
+    def __init__(self, statement: Select[Any], dialect: Dialect, *, in_columns: bool) -> None:
+        self._dialect = dialect  # kept, so that no other comes to have its `id`
+        columns = list(statement.selected_columns)
+        self.width = len(columns)
+        self.readers = {
             place: reader
-            for place, column in enumerate(statement.selected_columns)
+            for place, column in enumerate(columns)
             if isinstance(column.type, TypeDecorator)  # the others the driver reads by itself
             and (reader := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         }
+        self.instants = [place for place, column in enumerate(columns) if in_columns and _is_instant(column)]
+        if in_columns:
+            statement = statement.with_only_columns(*map(_as_sent, columns), maintain_column_froms=True)
+        compiled = statement.compile(dialect=dialect)
+        self._sql = str(compiled)
+        self._names: list[str] = getattr(compiled, "positiontup", None) or []
 
-    def read(self, rows: list[Any]) -> Sequence[Sequence[Any]]:
-        """The rows, each column by its type."""
-        if not self._readers:
-            return rows
-        read = [list(row) for row in rows]
-        for place, reader in self._readers.items():
-            for row in read:
-                row[place] = reader(row[place])
-        return read
+    async def fetch(self, tx: Transaction, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        """The rows as the driver gives them."""
+        rows: Sequence[Sequence[Any]] = await driver_of(tx).fetch(
+            self._sql, *map(parameters.__getitem__, self._names)
+        )
+        return rows
+
+
+def _turned(rows: Sequence[Sequence[Any]], width: int) -> list[Sequence[Any]]:
+    """Rows as columns, of which there are as many when there is no row."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _is_instant(column: ColumnElement[Any]) -> bool:
+    return isinstance(column.type, UtcDateTime)
+
+
+def _as_sent(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Of many instants each travels as whole microseconds since 1970: the driver takes longest over instants."""
+    if not _is_instant(column):
+        return column
+    return (extract("epoch", column) * literal_column("1000000")).cast(BigInteger)
+
+
+def _instants(microseconds: Sequence[int | None]) -> list[datetime | None]:
+    if abs(max(filter(None, microseconds), key=abs, default=0)) > _EXACT:  # somebody's clock is far off
+        return [None if each is None else _1970 + timedelta(microseconds=each) for each in microseconds]
+    seconds = [None if each is None else each / 1_000_000 for each in microseconds]
+    return msgspec.convert(seconds, list[datetime | None], strict=False)
 
 
 def made_of(shape: type[T]) -> Callable[[Sequence[Any]], T]:

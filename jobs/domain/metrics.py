@@ -1,10 +1,10 @@
 """Points on a training curve, and what two reports of one step make together."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 SERIES = (
     "training_loss",
@@ -46,6 +46,30 @@ class Point(NamedTuple):
     non_finite: bool = False  #: the trainer reported NaN or infinity, kept as null
     reported_at: datetime | None = None
     from_callback: bool = False
+
+
+class Curve(Sequence[Point]):
+    """Points as columns: what shows many of them has no need of each."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Sequence[Sequence[Any]]) -> None:
+        """The columns of `Point`'s first fields, in their order, equally long."""
+        self.columns = dict(zip(Point._fields, columns, strict=False))
+
+    def __len__(self) -> int:
+        return len(self.columns["step"])
+
+    @overload
+    def __getitem__(self, place: int) -> Point: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Curve": ...
+    def __getitem__(self, place: int | slice) -> "Point | Curve":
+        parts: list[Any] = [column[place] for column in self.columns.values()]
+        return Curve(parts) if isinstance(place, slice) else Point(*parts)
+
+    def __iter__(self) -> Iterator[Point]:
+        return map(Point, *self.columns.values())
 
 
 def merge(one: Point, other: Point) -> Point:

@@ -127,7 +127,7 @@ class House:
     async def points(self, job: Job, last: int = 1000) -> list[Point]:
         """Its points, ascending."""
         async with self.database.read() as tx:
-            return await metrics.newest(tx, job.id, last=last)
+            return list(await metrics.newest(tx, job.id, last=last))
 
     async def books(self, job: Job) -> list[CostRecord]:
         """Its cost records, newest first."""

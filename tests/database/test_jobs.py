@@ -86,7 +86,7 @@ async def test_everything_that_belongs_to_an_end_is_stored_with_it(database: Dat
         Decimal("0.13"),
     )
     async with database.read() as tx:
-        assert await metrics.newest(tx, job.id, last=9) == list(COMPLETED.points)
+        assert list(await metrics.newest(tx, job.id, last=9)) == list(COMPLETED.points)
         [record] = (await costs.records(tx, [job.id]))[job.id]
         [notice] = await notifications.page(tx, "ada", limit=9)
     assert (record.cost_type, record.amount, record.recorded_at) == ("training_compute", Decimal("0.13"), NOW)

@@ -3,10 +3,11 @@
 import itertools
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import StatementError
 
@@ -15,7 +16,7 @@ from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import SERIES, Point, once_per_step
 from jobs.domain.thinning import thin
-from tests.database.rows import new_job, points_of, put_one, sql
+from tests.database.rows import new_job, points_of, put_one, shown, sql
 from tests.domain.factories import a_point, after
 
 EARLY, LATE = after(100), after(200)
@@ -160,6 +161,28 @@ async def test_the_newest_come_in_ascending_order(database: Database, job: Job) 
         assert [point.step for point in found] == list(steps)
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.datetimes(timezones=st.just(UTC))
+        | st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+        max_size=9,
+    )
+)
+@example([datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+@example([datetime(1970, 1, 1, tzinfo=UTC)])
+async def test_whatever_a_trainers_clock_says_is_shown_to_the_microsecond(
+    database: Database, job: Job, instants: list[datetime]
+) -> None:
+    await forget(database)
+    points = [a_point(step, timestamp=at) for step, at in enumerate(instants)]
+    await deliver(database, job, points)
+    async with database.read() as tx:
+        found = await metrics.newest(tx, job.id, last=9)
+    assert list(found) == shown(points)
+    assert {point.timestamp.tzinfo for point in found} <= {UTC}
+
+
 async def test_thinning_in_the_database_is_the_domains(database: Database, job: Job) -> None:
     points = [
         a_point(step, training_loss=float((step * 37) % 101), gpu_utilization=50.0 if step % 3 else None)
@@ -169,13 +192,13 @@ async def test_thinning_in_the_database_is_the_domains(database: Database, job: 
     await deliver(database, job, points)
     for most in (1, 2, 10, 100, 500, 1_000):
         async with database.read() as tx:
-            assert await metrics.thinned(tx, job.id, most=most) == thin(points, most)
+            assert list(await metrics.thinned(tx, job.id, most=most)) == thin(points, most)
 
 
 async def test_without_points_there_are_none(database: Database, job: Job) -> None:
     async with database.read() as tx:
-        assert await metrics.newest(tx, job.id, last=100) == []
-        assert await metrics.thinned(tx, job.id, most=100) == []
+        assert list(await metrics.newest(tx, job.id, last=100)) == []
+        assert list(await metrics.thinned(tx, job.id, most=100)) == []
 
 
 async def test_no_number_that_is_none_is_ever_stored(database: Database, job: Job) -> None:

@@ -55,7 +55,7 @@ async def thinned(database: Database, job: Job, most: int, *range_: int | None) 
     """As the API reads."""
     first, final = range_ or (None, None)
     async with database.read() as tx:
-        return await metrics.thinned(tx, job.id, most=most, first=first, final=final)
+        return list(await metrics.thinned(tx, job.id, most=most, first=first, final=final))
 
 
 def between(points: Sequence[Point], first: int | None, final: int | None) -> list[Point]:

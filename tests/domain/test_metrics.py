@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.domain.metrics import SERIES, Point, finite, merge, once_per_step
+from jobs.domain.metrics import SERIES, Curve, Point, finite, merge, once_per_step
 from tests.domain.factories import a_point, after
 
 JUNK: tuple[object, ...] = (True, None, "1.0", [], {}, float("nan"), float("inf"), -float("inf"), 10**400)
@@ -96,3 +96,21 @@ def test_a_number_is_a_number(value: object, number: float) -> None:
 @pytest.mark.parametrize("value", JUNK)
 def test_only_finite_numbers_are_numbers(value: object) -> None:
     assert finite(value) is None
+
+
+def test_a_curve_is_a_sequence_of_its_points() -> None:
+    points = [a_point(step, training_loss=step / 2) for step in range(5)]
+    curve = Curve(list(zip(*points, strict=True)))
+    assert len(curve) == 5
+    assert list(curve) == points
+    assert list(curve[::-1]) == points[::-1]
+    assert list(curve[1:3]) == points[1:3]
+    assert curve[-1] == points[-1]
+    assert points[2] in curve
+
+
+def test_a_curve_without_points_has_its_columns() -> None:
+    curve = Curve([()] * 3)
+    assert not curve
+    assert list(curve) == []
+    assert list(curve.columns) == ["step", "timestamp", "epoch"]

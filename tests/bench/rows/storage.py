@@ -66,7 +66,7 @@ async def _measured(urls: Mapping[str, str], long: str, rounds: int) -> dict[str
 
     async def read_and_thin() -> None:
         async with curve.read(user(1)) as tx:
-            thin(await metrics.newest(tx, job_id(1), last=_LONG), _MOST)
+            thin(list(await metrics.newest(tx, job_id(1), last=_LONG)), _MOST)
 
     found: dict[str, list[float]] = {name: [] for name in (*databases, "thinned", "read")}
     for database in databases.values():
