@@ -8,7 +8,7 @@ from functools import partial
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from jobs.database import Database, jobs, saving
 from jobs.database.changes import CHANNEL, Changes, PostgresChanges, changes_of
@@ -134,6 +134,16 @@ async def postgres(postgres_url: str) -> AsyncIterator[Database]:
     database = Database.open(postgres_url)
     yield database
     await database.close()
+
+
+async def test_a_small_change_first_does_not_make_a_large_one_go_through_all_pairs(
+    postgres: Database,
+) -> None:
+    async with postgres.read() as tx:
+        [settings] = await tx.scalars(
+            text("SELECT proconfig FROM pg_proc WHERE proname = 'tell_training_jobs'")
+        )
+    assert "enable_nestloop=off" in settings
 
 
 async def test_a_thousand_jobs_of_one_statement_are_all_told_and_no_other(
