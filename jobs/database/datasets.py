@@ -13,9 +13,9 @@ from jobs.database.tables import datasets
 from jobs.domain.dataset import Dataset, DatasetStatus
 
 _row = datasets.c
-_COLUMNS = tuple(_row[field.name] for field in fields(Dataset))
+COLUMNS = tuple(_row[field.name] for field in fields(Dataset))
 _MINE = Question(
-    lambda dialect: select(*_COLUMNS).where(
+    lambda dialect: select(*COLUMNS).where(
         among(_row.id, "dataset_ids", dialect), _row.user_id == bindparam("user_id")
     ),
     made_of(Dataset),
@@ -29,7 +29,7 @@ async def insert_dataset(tx: Transaction, dataset: Dataset) -> None:
 
 async def get(tx: Transaction, dataset_id: UUID, user_id: str) -> Dataset | None:
     """This user's dataset."""
-    rows = await tx.execute(select(*_COLUMNS).where(_row.id == dataset_id, _row.user_id == user_id))
+    rows = await tx.execute(select(*COLUMNS).where(_row.id == dataset_id, _row.user_id == user_id))
     row = rows.one_or_none()
     return None if row is None else _dataset(row)
 
@@ -42,19 +42,19 @@ async def get_many(tx: Transaction, dataset_ids: Collection[UUID], user_id: str)
 
 async def find(tx: Transaction, dataset_id: UUID) -> Dataset | None:
     """Anybody's dataset: for the service."""
-    row = (await tx.execute(select(*_COLUMNS).where(_row.id == dataset_id))).one_or_none()
+    row = (await tx.execute(select(*COLUMNS).where(_row.id == dataset_id))).one_or_none()
     return None if row is None else _dataset(row)
 
 
 async def find_many(tx: Transaction, dataset_ids: Collection[UUID]) -> dict[UUID, Dataset]:
     """Anybody's datasets: for the service."""
-    query = select(*_COLUMNS).where(_row.id.in_(dataset_ids))
+    query = select(*COLUMNS).where(_row.id.in_(dataset_ids))
     return {dataset.id: dataset for dataset in map(_dataset, await tx.execute(query))}
 
 
 async def page(tx: Transaction, user_id: str, *, limit: int, after: Position | None = None) -> list[Dataset]:
     """This user's datasets, newest first."""
-    query = select(*_COLUMNS).where(_row.user_id == user_id)
+    query = select(*COLUMNS).where(_row.user_id == user_id)
     if after is not None:
         at, dataset_id = after
         here = tuple_(literal(at, _row.created_at.type), literal(dataset_id, _row.id.type))

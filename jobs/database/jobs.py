@@ -23,10 +23,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
+from jobs.database.datasets import COLUMNS as DATASET_COLUMNS
 from jobs.database.engine import Transaction
 from jobs.database.reading import Question, among, made_of
 from jobs.database.saving import store_belongings
-from jobs.database.tables import training_jobs
+from jobs.database.tables import datasets, training_jobs
+from jobs.domain.dataset import Dataset
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import ACTIVE, FINAL, JobStatus, Release, Seen, advance
 from jobs.domain.moves import Move
@@ -38,6 +40,15 @@ COLUMNS = tuple(
 _NAMES = tuple(column.name for column in COLUMNS)
 _OF_MINE = select(*COLUMNS).where(_row.user_id == bindparam("user_id"))
 _ONE_OF_MINE = Question(lambda _: _OF_MINE.where(_row.id == bindparam("job_id")), made_of(Job))
+_job_of, _dataset_of = made_of(Job), made_of(Dataset)
+_ONE_WITH_DATASET = Question(
+    lambda _: (
+        _OF_MINE.add_columns(*DATASET_COLUMNS)
+        .join(datasets, datasets.c.id == _row.dataset_id)
+        .where(_row.id == bindparam("job_id"))
+    ),
+    lambda row: (_job_of(row[: len(COLUMNS)]), _dataset_of(row[len(COLUMNS) :])),
+)
 _MINE = Question(lambda dialect: _OF_MINE.where(among(_row.id, "job_ids", dialect)), made_of(Job))
 SUBMITTING = "handing the job to the GPU cluster"
 _NEW = (
@@ -65,6 +76,11 @@ async def insert_job(tx: Transaction, job: Job) -> bool:
 async def get(tx: Transaction, job_id: UUID, user_id: str) -> Job | None:
     """This user's job."""
     return await _ONE_OF_MINE.one(tx, job_id=job_id, user_id=user_id)
+
+
+async def get_with_dataset(tx: Transaction, job_id: UUID, user_id: str) -> tuple[Job, Dataset] | None:
+    """This user's job, and what it is trained on."""
+    return await _ONE_WITH_DATASET.one(tx, job_id=job_id, user_id=user_id)
 
 
 async def get_many(tx: Transaction, job_ids: Collection[UUID], user_id: str) -> dict[UUID, Job]:

@@ -19,8 +19,10 @@ async def job(
     if wanted is None:
         return None
     async with info.context.read() as tx:
-        found = await jobs.get(tx, wanted, info.context.user_id)
+        found = await jobs.get_with_dataset(tx, wanted, info.context.user_id)
     if found is None:
         return None
-    info.context.shown.append(found)
-    return Job.of(found)
+    job, dataset = found
+    info.context.shown.append(job)
+    info.context.loaders.datasets.prime(dataset.id, dataset)  # who looks at one job nearly always wants it
+    return Job.of(job)

@@ -39,7 +39,7 @@ async def test_what_changes_while_it_is_answered_is_in_none_of_its_parts(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await house.running()
-    get = jobs.get
+    get = jobs.get_with_dataset
 
     async def get_and_be_overtaken(*given: Any) -> Any:
         found = await get(*given)
@@ -47,7 +47,7 @@ async def test_what_changes_while_it_is_answered_is_in_none_of_its_parts(
             await tx.execute(update(training_jobs).where(training_jobs.c.id == job.id).values(progress=99.0))
         return found
 
-    monkeypatch.setattr(jobs, "get", get_and_be_overtaken)
+    monkeypatch.setattr(jobs, "get_with_dataset", get_and_be_overtaken)
     question = "query ($id: ID!) { job(id: $id) { progress } jobs { nodes { progress } } }"
     seen = await house.data(question, id=str(job.id))
     assert seen["job"]["progress"] == seen["jobs"]["nodes"][0]["progress"] == 40.0
