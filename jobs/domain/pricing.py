@@ -5,7 +5,6 @@ result is rounded half up to cents once.
 """
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +15,8 @@ ZERO = Decimal("0.00")
 CENT = Decimal("0.01")
 START_UP = timedelta(minutes=2)  #: image, model and data, before the first step
 LONGEST = timedelta(days=36_525)  #: no estimate goes beyond a century
+_MICROSECOND = timedelta(microseconds=1)
+_ONE_CENT = 10**4 * 3_600 * 10**6  #: as micro-dollars an hour times microseconds
 MOST_DEAR = 10**6  #: dollars per GPU-hour; a catalogue that asks for more is mistyped
 
 
@@ -52,14 +53,13 @@ class GpuType:
 
 def cost(gpu: GpuConfig, elapsed: timedelta) -> Decimal:
     """Dollars for holding `gpu` that long, rounded half up to cents. Negative time costs nothing."""
-    micros = int(gpu.hourly_rate.scaleb(6)) * max(0, elapsed // timedelta(microseconds=1))
-    cents = Fraction(micros, 3_600 * 10**6 * 10**4)
-    return Decimal(math.floor(cents + Fraction(1, 2))).scaleb(-2)
+    held = int(gpu.hourly_rate.scaleb(6)) * max(0, elapsed // _MICROSECOND)
+    return Decimal((2 * held + _ONE_CENT) // (2 * _ONE_CENT)).scaleb(-2)
 
 
 def billed_hours(elapsed: timedelta) -> Decimal:
     """Hours to six decimals, for the books."""
-    seconds = Decimal(max(0, elapsed // timedelta(microseconds=1))).scaleb(-6)
+    seconds = Decimal(max(0, elapsed // _MICROSECOND)).scaleb(-6)
     return (seconds / 3600).quantize(Decimal("0.000001"), ROUND_HALF_UP)
 
 
@@ -105,7 +105,7 @@ def estimate(
         seconds = Fraction(tokens * epochs) / (pace.tokens_per_gpu_second * gpu.num_gpus)
     else:
         seconds = Fraction(tokens * epochs, tokens_per_second * gpu.num_gpus) + int(START_UP.total_seconds())
-    elapsed = timedelta(microseconds=min(int(seconds * 10**6), LONGEST // timedelta(microseconds=1)))
+    elapsed = timedelta(microseconds=min(int(seconds * 10**6), LONGEST // _MICROSECOND))
     return Estimate(
         total=cost(gpu, elapsed),
         hourly_rate=gpu.hourly_rate,
@@ -120,7 +120,7 @@ def pace_of(runs: Iterable[tuple[int, int, GpuConfig, datetime, datetime]]) -> P
     gpu_seconds = Fraction(0)
     for tokens, epochs, gpu, started, completed in runs:
         trained += tokens * epochs
-        gpu_seconds += Fraction((completed - started) // timedelta(microseconds=1), 10**6) * gpu.num_gpus
+        gpu_seconds += Fraction((completed - started) // _MICROSECOND, 10**6) * gpu.num_gpus
     return Pace(trained / gpu_seconds) if trained > 0 and gpu_seconds > 0 else None
 
 
