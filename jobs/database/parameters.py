@@ -1,6 +1,6 @@
 """Many rows as one parameter, JSON text, so that a statement is the same for one row and for a thousand."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -23,17 +23,15 @@ class RowList:
         """As `as_table`, by the name `new`."""
         return as_table(dialect, "rows", self._columns, name="new")
 
-    def parameter(self, dialect: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-        """The rows, each with every column, to be handed to the statement."""
+    def parameter(self, dialect: str, rows: Iterable[Sequence[Any]]) -> dict[str, str]:
+        """The rows, each with the values of all columns in their order, to be handed to the statement."""
         encoders = _encoders(dialect)
-        kinds = {name: encoders.get(type(type_)) for name, type_ in self._columns.items()}
-        written = [
-            {
-                name: value if (value := row[name]) is None or encode is None else encode(value)
-                for name, encode in kinds.items()
-            }
-            for row in rows
-        ]
+        written = [dict(zip(self._columns, row, strict=True)) for row in rows]
+        for name, type_ in self._columns.items():
+            if encode := encoders.get(type(type_)):
+                for row in written:
+                    if (value := row[name]) is not None:
+                        row[name] = encode(value)
         return {"rows": as_json(written)}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from jobs.database.engine import Transaction
 from jobs.database.parameters import RowList
 from jobs.database.tables import training_jobs
 from jobs.domain.job import Job
-from jobs.domain.lifecycle import FINAL
+from jobs.domain.lifecycle import FINAL, JobStatus
 from jobs.domain.moves import Move
 
 Guard = Literal["claim_token", "revision"]  #: what must still be as it was seen
@@ -30,15 +31,9 @@ _FIXED = frozenset(
 _SAVED = tuple(field.name for field in fields(Job) if field.name not in _FIXED)
 _TOLD = ("progress", "current_epoch", "current_step", "total_steps", "current_stage", "current_metrics")
 _ONCE_KNOWN = ("external_job_id", "accepted_at")  #: whoever learnt it in the meantime has stored a fact
-_ROWS = RowList(
-    {
-        "id": _row.id.type,
-        **{name: _row[name].type for name in _SAVED},
-        "seen_claim_token": _row.claim_token.type,
-        "seen_revision": BigInteger(),
-        "look_when_overtaken": _row.next_action_at.type,
-    }
-)
+#: What a look at a running job changes when all is well; the others are left as they are then.
+_CHANGING = (*_TOLD, "updated_at", "last_contact_at", "current_cost", "next_action_at")
+_lasting = attrgetter(*(name for name in _SAVED if name not in _CHANGING))
 
 
 async def save_claimed(tx: Transaction, moved: Sequence[tuple[Job, Move]], *, soon: datetime) -> set[UUID]:
@@ -73,20 +68,42 @@ async def _save(
     tx: Transaction, moved: Sequence[tuple[Job, Move]], *, guard: Guard, soon: datetime | None
 ) -> set[UUID]:
     dialect = tx.dialect.name
-    rows = _ROWS.parameter(dialect, (_row_of(seen, move.job, soon) for seen, move in moved))
-    saved = set(await tx.scalars(_statement(dialect, guard), rows))
+    names = _CHANGING if all(_goes_on(seen, move.job) for seen, move in moved) else _SAVED
+    values = attrgetter("id", *names)
+    rows = (_row_of(seen, move.job, values(move.job), soon) for seen, move in moved)
+    written = _rows(names).parameter(dialect, rows)
+    saved = set(await tx.scalars(_statement(dialect, guard, names), written))
     await store_belongings(tx, [move for _, move in moved if move.job.id in saved])
     return saved
 
 
+def _goes_on(seen: Job, job: Job) -> bool:
+    """Whether nothing lasting is to be stored. Of a running job a claim changes nothing else: what was seen is there."""
+    return seen.status is JobStatus.RUNNING and _lasting(seen) == _lasting(job)
+
+
 @cache
-def _statement(dialect: str, guard: Guard) -> Update:
-    new = _ROWS.table(dialect).c
+def _rows(names: tuple[str, ...]) -> RowList:
+    return RowList(
+        {
+            "id": _row.id.type,
+            **{name: _row[name].type for name in names},
+            "seen_claim_token": _row.claim_token.type,
+            "seen_revision": BigInteger(),
+            "look_when_overtaken": _row.next_action_at.type,
+        }
+    )
+
+
+@cache
+def _statement(dialect: str, guard: Guard, names: tuple[str, ...]) -> Update:
+    new = _rows(names).table(dialect).c
     further = _row.progress > new.progress
-    values: dict[str, ColumnElement[Any]] = {name: new[name] for name in _SAVED}
+    values: dict[str, ColumnElement[Any]] = {name: new[name] for name in names}
     values |= {name: case((further, _row[name]), else_=new[name]) for name in _TOLD}
-    values |= {name: func.coalesce(new[name], _row[name]) for name in _ONCE_KNOWN}
-    values["current_stage"] = case((new.status.in_(FINAL), null()), else_=values["current_stage"])
+    if names is _SAVED:
+        values |= {name: func.coalesce(new[name], _row[name]) for name in _ONCE_KNOWN}
+        values["current_stage"] = case((new.status.in_(FINAL), null()), else_=values["current_stage"])
     overtaken = (_row.revision != new.seen_revision) & new.next_action_at.is_not(None)
     values["next_action_at"] = case((overtaken, new.look_when_overtaken), else_=new.next_action_at)
     values |= {"claim_token": null(), "revision": _row.revision + 1}
@@ -97,11 +114,6 @@ def _statement(dialect: str, guard: Guard) -> Update:
     return update(training_jobs).where(_row.id == new.id, unchanged[guard]).values(values).returning(_row.id)
 
 
-def _row_of(seen: Job, job: Job, soon: datetime | None) -> dict[str, Any]:
+def _row_of(seen: Job, job: Job, values: tuple[Any, ...], soon: datetime | None) -> tuple[Any, ...]:
     look = job.next_action_at
-    return {name: getattr(job, name) for name in _SAVED} | {
-        "id": job.id,
-        "seen_claim_token": seen.claim_token,
-        "seen_revision": seen.revision,
-        "look_when_overtaken": min(look, soon) if look and soon else look,
-    }
+    return (*values, seen.claim_token, seen.revision, min(look, soon) if look and soon else look)

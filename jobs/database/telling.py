@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from functools import cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -43,13 +44,12 @@ async def statuses(tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Jo
 
 async def tell(tx: Transaction, told: Sequence[Standing]) -> None:
     """Store what was told of jobs that `hold` holds, and when they are looked at next."""
-    rows = ({name: getattr(job, name) for name in ("id", *_TOLD)} for job in told)
+    rows = map(attrgetter("id", *_TOLD), told)
     await tx.execute(_tell(tx.dialect.name), _TOLD_ROWS.parameter(tx.dialect.name, rows))
 
 
 def _owned(tx: Transaction, wanted: Collection[Owned]) -> dict[str, str]:
-    rows = ({"id": job_id, "user_id": user_id} for job_id, user_id in wanted)
-    return _OWNED_ROWS.parameter(tx.dialect.name, rows)
+    return _OWNED_ROWS.parameter(tx.dialect.name, wanted)
 
 
 @cache

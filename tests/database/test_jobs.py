@@ -161,6 +161,24 @@ async def test_of_many_answers_those_are_saved_whose_claims_still_hold(database:
     }
 
 
+@pytest.mark.parametrize("beside", [RUNNING, COMPLETED, NoReport("silence")])
+async def test_what_a_report_tells_is_stored_the_same_whatever_is_saved_beside_it(
+    database: Database, beside: Report | NoReport
+) -> None:
+    stored = [await put_one(database, JobStatus.RUNNING) for _ in range(2)]
+    await claim(database, stored[0])  # which claims both
+    claimed = [await look(database, job) for job in stored]
+    moved = [
+        (job, moves.fold(job, sighting, NOW, PACING))
+        for job, sighting in zip(claimed, (RUNNING, beside), strict=True)
+    ]
+    async with database.begin() as tx:
+        assert len(await saving.save_claimed(tx, moved, soon=after(101))) == 2
+    for seen, move in moved:
+        saved = replace(move.job, claim_token=None, revision=seen.revision + 1)
+        assert await look(database, seen) == saved
+
+
 async def test_nothing_to_save_is_nothing_saved(database: Database) -> None:
     async with database.begin() as tx:
         assert await saving.save_claimed(tx, [], soon=NOW) == set()
