@@ -18,10 +18,15 @@ from graphql import (
     InlineFragmentNode,
     SelectionNode,
     SelectionSetNode,
+    VariableNode,
+    get_nullable_type,
     is_leaf_type,
+    is_non_null_type,
+    is_required_argument,
+    is_scalar_type,
     print_ast,
 )
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import get_argument_values
 from strawberry import Schema
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.arguments import convert_arguments
@@ -141,10 +146,42 @@ def _arguments(
         registry = schema.schema_converter.scalar_registry
         return convert_arguments(given, about.arguments, scalar_registry=registry, config=schema.config)
 
-    if any("$" in print_ast(argument) for argument in node.arguments or ()):
+    scalars = {
+        argument.name.value: argument.value.name.value
+        for argument in node.arguments or ()
+        if isinstance(argument.value, VariableNode)
+        and is_scalar_type(get_nullable_type(field.args[argument.name.value].type))
+    }
+    others = tuple(argument for argument in node.arguments or () if argument.name.value not in scalars)
+    if any("$" in print_ast(argument) for argument in others):
         return lambda asking: converted(get_argument_values(field, node, asking.variables))
+    absent = {
+        name: arg for name, arg in field.args.items() if name not in scalars or not is_required_argument(arg)
+    }
     try:
-        constant = converted(get_argument_values(field, node, VariableValues({}, {})))
+        constant = converted(
+            get_argument_values(GraphQLField(field.type, absent), FieldNode(name=node.name, arguments=others))
+        )
     except GraphQLError as exc:
         raise Unusual from exc
-    return lambda _: constant
+    if not scalars:
+        return lambda _: constant
+    python_names = {
+        schema.config.name_converter.from_argument(one): one.python_name for one in about.arguments
+    }
+    varying = [
+        (python_names[name], variable, is_non_null_type(field.args[name].type))
+        for name, variable in scalars.items()
+    ]
+
+    def arguments(asking: Asking) -> dict[str, Any]:
+        """A variable that is a scalar is the argument, as it was coerced."""
+        coerced, given = asking.variables.coerced, constant.copy()
+        for name, variable, is_needed in varying:
+            if variable in coerced:
+                given[name] = coerced[variable]
+                if is_needed and given[name] is None:
+                    raise Unusual
+        return given
+
+    return arguments

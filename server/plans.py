@@ -7,11 +7,24 @@ ordinary way, which says what is wrong with it: a query changes nothing, so it m
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, OperationType
-from graphql.execution.values import get_variable_values
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    Undefined,
+    VariableDefinitionNode,
+    coerce_input_value,
+    get_nullable_type,
+    is_leaf_type,
+    is_non_null_type,
+)
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from jobs.database import DatabaseUnavailable
 from server.plan_compiler import Compiler
@@ -29,16 +42,14 @@ class Plan:
             raise Unusual
         self._schema = schema
         self._variables = node.variable_definitions or ()
+        self._leaves = _leaves(schema, self._variables)
         self._root = Compiler(cast("Any", schema)._strawberry_schema, document).an_object(
             schema.query_type, [node.selection_set]
         )
 
     async def data(self, context: object, variables: Mapping[str, Any]) -> dict[str, Any]:
         """What is asked for. Raises `DatabaseUnavailable`, and `Unusual` for all else that goes wrong."""
-        values = get_variable_values(self._schema, self._variables, dict(variables))
-        if isinstance(values, list):  # errors
-            raise Unusual
-        asking = Asking(context, values)
+        asking = Asking(context, self._coerced(variables))
         try:
             data = self._root.of(None, asking)
             answer: dict[str, Any] = await data.make() if type(data) is Later else data
@@ -54,3 +65,32 @@ class Plan:
             if asking.tasks:
                 await asyncio.gather(*asking.tasks, return_exceptions=True)
         return answer
+
+    def _coerced(self, given: Mapping[str, Any]) -> VariableValues:
+        """As `get_variable_values` does it, which works out for each request anew what the variables are."""
+        if self._leaves is None:
+            values = get_variable_values(self._schema, self._variables, dict(given))
+            if isinstance(values, list):  # errors
+                raise Unusual
+            return values
+        sources, coerced = {}, {}
+        for leaf in self._leaves:
+            value = given.get(leaf.name, Undefined)
+            sources[leaf.name] = VariableValueSource(leaf, value)
+            if value is Undefined and not is_non_null_type(leaf.type):
+                continue
+            if (known := coerce_input_value(value, leaf.type)) is Undefined:
+                raise Unusual
+            coerced[leaf.name] = known
+        return VariableValues(sources, coerced)
+
+
+def _leaves(
+    schema: GraphQLSchema, variables: Iterable[VariableDefinitionNode]
+) -> list[GraphQLVariableSignature] | None:
+    """The variables, if each is a scalar or an enum that has no default."""
+    found = [get_variable_signature(schema, variable) for variable in variables]
+    leaves = [one for one in found if not isinstance(one, GraphQLError) and one.default is None]
+    if len(leaves) < len(found) or not all(is_leaf_type(get_nullable_type(one.type)) for one in leaves):
+        return None
+    return leaves

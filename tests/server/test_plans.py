@@ -163,6 +163,37 @@ async def test_made_up_documents_about_a_job_are_answered_alike(
         assert told(answer) == told(expected), document
 
 
+@pytest.mark.parametrize(
+    ("declared", "arguments"),
+    [
+        ("$last: Int", "last: $last"),
+        ("$last: Int!", "last: $last"),
+        ("$last: Int = 2", "last: $last"),
+        ("$last: Int! = 2", "last: $last"),
+        ("$last: Int", "afterStep: $last, last: 2"),
+        ("$last: Int", "maxPoints: $last, fromStep: $last, toStep: 20"),
+    ],
+)
+async def test_a_variable_there_null_missing_or_of_another_kind_is_taken_alike(
+    house: House, context: Context, declared: str, arguments: str
+) -> None:
+    document = f"query ($id: ID!, {declared}) {{ job(id: $id) {{ metrics({arguments}) {{ step }} }} }}"
+    assert Documents(schema._schema).operation(document, None).plan is not None
+    values: list[Any] = [3, None, 0, "3", 3.0, 3.5, 2**31, []]
+    for given_ones in ({}, *({"last": value} for value in values)):
+        answers = []
+        for how in (ordinary, planned):
+            asking = house.context("ada")
+            variables = {"id": str(context.shown[0].id), **given_ones}
+            answers.append(await how(schema._schema, document, asking, **variables))
+            await asking.close()
+        expected, answer = answers
+        assert expected is not None
+        assert answer is not None or expected.errors
+        if answer is not None:
+            assert told(answer) == told(expected), given_ones
+
+
 def asked_with(selection: str) -> str:
     """The document, with those variables that the selection uses."""
     known = {"last": "Int!", "after": "Int!", "yes": "Boolean!"}
