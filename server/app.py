@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
 
 from jobs.bell import Bell
@@ -102,17 +102,24 @@ def create_app(settings: Settings | None = None) -> Starlette:
             await bell.close()
             await database.close()
 
+    shortcuts = [
+        Route(GRAPHQL, endpoint),
+        callback_route(commands, clock=clock, meters=meters, quota=reports, room=Room(MOST_BYTES)),
+    ]
     app = Starlette(
         routes=[
-            Route(GRAPHQL, endpoint),
-            callback_route(commands, clock=clock, meters=meters, quota=reports, room=Room(MOST_BYTES)),
+            *shortcuts,
             *health_routes(database, meters),
             *pages.routes(),
             *(file_routes(buckets, clock=clock) if isinstance(buckets, LocalBuckets) else []),
         ],
-        middleware=[Middleware(Edge, meters=meters, shortcuts={GRAPHQL: endpoint})],
-        exception_handlers={HTTPException: http_exception},
         lifespan=lifespan,
+    )
+    # Without Starlette's own outermost middleware: what that is for, Edge does.
+    app.middleware_stack = Edge(
+        ExceptionMiddleware(app.router, handlers={HTTPException: http_exception}),
+        meters=meters,
+        shortcuts=shortcuts,
     )
     app.router.redirect_slashes = False
     app.state.database = database

@@ -57,7 +57,7 @@ class _Callbacks:
         await answer(scope, receive, send)
 
     async def _take(self, request: Request) -> Response:
-        text = request.path_params["job_id"]
+        text = request.scope["path"].rpartition("/")[2]
         job_id, token = _uuid(text), _token(request.scope["query_string"])
         owner = self._commands.callback_owner(job_id, token) if job_id and token else None
         if job_id is None or owner is None:
