@@ -1,13 +1,14 @@
 """Reading a request's body with a limit, counted while it streams in."""
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from server.replies import Refused
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The body, of at most `limit` bytes. Raises `Refused` (413, 415) and Starlette's `ClientDisconnect`."""
-    for name, value in request.scope["headers"]:
+    for name, value in scope["headers"]:
         if name == b"content-encoding" and value.strip().lower() != b"identity":
             raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body without a content encoding.")
         if name == b"content-length" and value.isdigit() and int(value[:20]) > limit:
@@ -15,7 +16,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     pieces: list[bytes] = []
     size, there_is_more = 0, True
     while there_is_more:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         pieces.append(message.get("body", b""))
@@ -26,9 +27,9 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def announced(request: Request, limit: int) -> int:
+def announced(scope: Scope, limit: int) -> int:
     """How many bytes of a body may come: what its sender says, up to `limit`, or `limit` where nothing is said."""
-    for name, value in request.scope["headers"]:
+    for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return min(int(value[:20]), limit)
     return limit

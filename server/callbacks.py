@@ -3,18 +3,18 @@
 The token is looked at first, so that a stranger learns nothing, not even whether the job is there.
 """
 
+from functools import lru_cache
 from uuid import UUID
 
 import structlog
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobs.commands import Commands
 from jobs.database import Now
 from jobs.domain.payload import read_json, read_report
 from jobs.reports import CallbackOutcome
+from server.answers import Reply
 from server.bodies import announced, read_body
 from server.health import Meters
 from server.quotas import Quota, Room
@@ -26,8 +26,10 @@ MAX_POINTS = 500
 AT_ONCE, WAITING = 4, 60  #: reports of one job that are at work and that wait
 MOST_BYTES = 16 * 1024 * 1024  #: of all reports that are being read or written
 _LEAST_BYTES = 2 * 1024  #: for which one counts, however short it is
+_REMEMBERED = 10_000  # jobs with tokens that were good
+_NAME = b"token="
 
-_TAKEN = Response(b'{"status":"taken"}', 202, media_type=JSON)
+_TAKEN = Reply(202, {"Content-Type": JSON}, b'{"status":"taken"}')
 
 
 def callback_route(commands: Commands, *, clock: Now, meters: Meters, quota: Quota, room: Room) -> Route:
@@ -46,27 +48,26 @@ class _Callbacks:
     def __init__(self, commands: Commands, clock: Now, meters: Meters, quota: Quota, room: Room) -> None:
         self._commands, self._clock, self._meters = commands, clock, meters
         self._quota, self._room = quota, room
+        self._addressed = lru_cache(_REMEMBERED)(self._proven)  # an exception is not remembered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one report."""
+        answer: ASGIApp
         try:
-            answer = await self._take(Request(scope, receive))
+            answer = await self._take(scope, receive)
         except Refused as exc:
             self._meters.callback_refused(exc.code)
             answer = refusal(scope["path"], exc.status, exc.code, exc.message, exc.headers)
         await answer(scope, receive, send)
 
-    async def _take(self, request: Request) -> Response:
-        text = request.scope["path"].rpartition("/")[2]
-        job_id, token = _uuid(text), _token(request.scope["query_string"])
-        owner = self._commands.callback_owner(job_id, token) if job_id and token else None
-        if job_id is None or owner is None:
-            raise _unknown()
+    async def _take(self, scope: Scope, receive: Receive) -> Reply:
+        text = scope["path"].rpartition("/")[2]
+        job_id, owner = self._addressed(text, _token(scope["query_string"]))
         structlog.contextvars.bind_contextvars(job=text)  # on every line about this request
         # One that must wait, or is refused, is not read.
         async with self._quota.turn(text):
-            with self._room.held(max(announced(request, MAX_BODY), _LEAST_BYTES)):
-                document = read_json(await read_body(request, MAX_BODY))
+            with self._room.held(max(announced(scope, MAX_BODY), _LEAST_BYTES)):
+                document = read_json(await read_body(scope, receive, MAX_BODY))
                 report = read_report(document, await self._clock(), from_callback=True)
                 if report is None:
                     raise Refused(400, "BAD_REQUEST", "The body is no JSON object in UTF-8.")
@@ -79,17 +80,23 @@ class _Callbacks:
             raise Refused(410, "GONE", "This job has ended; stop its training.")
         return _TAKEN
 
+    def _proven(self, text: str, token: str) -> tuple[UUID, str]:
+        """The job of this id, and its owner, if the token is this job's. Raises `Refused` (404)."""
+        job_id = _uuid(text)
+        owner = self._commands.callback_owner(job_id, token) if job_id and token else None
+        if job_id is None or owner is None:
+            raise _unknown()
+        return job_id, owner
+
 
 def _unknown() -> Refused:
     return Refused(404, "NOT_FOUND", "There is nothing at this address.")
 
 
-def _token(query: bytes) -> str | None:
-    """The one token of a query; all of its letters stand for themselves."""
-    tokens = [
-        value for name, _, value in (part.partition(b"=") for part in query.split(b"&")) if name == b"token"
-    ]
-    return tokens[0].decode("latin-1") if len(tokens) == 1 else None
+def _token(query: bytes) -> str:
+    """The one token of a query, all of whose letters stand for themselves; none where there are several."""
+    tokens = [part[len(_NAME) :] for part in query.split(b"&") if part.startswith(_NAME)]
+    return tokens[0].decode("latin-1") if len(tokens) == 1 else ""
 
 
 def _uuid(text: str) -> UUID | None:

@@ -87,29 +87,27 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = Request(scope, receive)
         response: ASGIApp
         try:
-            response = await self._answer(request)
+            response = await self._answer(scope, receive)
         except Refused as exc:
             response = refusal(GRAPHQL, exc.status, exc.code, exc.message, exc.headers)
         except ClientDisconnect:  # nobody is there to read it
             response = Response(status_code=400)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> ASGIApp:
-        scope = request.scope
+    async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
         given = _given(scope)
         accept = ",".join(given[b"accept"]) or None
         if scope["method"] not in ("GET", "POST"):
             raise Refused(405, "METHOD_NOT_ALLOWED", "Ask by GET or POST.", {"Allow": "GET, POST"})
         by_get = scope["method"] == "GET"
         if by_get and prefers_html(accept) and b"query=" not in scope["query_string"]:
-            return await self._page(request)
+            return await self._page(Request(scope, receive))
         user_id = await self._authenticator.user_of(given[b"authorization"])
         media = answer_type(accept)
         async with self._quota.turn(user_id):  # one that must wait, or is refused, is not read
-            text = scope["query_string"] if by_get else await _body(request, given[b"content-type"])
+            text = scope["query_string"] if by_get else await _body(scope, receive, given[b"content-type"])
             at = await self._clock()
             key = self._answers.key(user_id, text, media, by_get=by_get, asked_at=at)
             answer = await self._answers.recall(key) or await self._fresh(key, request_id_of(scope), at)
@@ -245,10 +243,10 @@ def _parameter(given: dict[str, str], name: str) -> dict[str, Any] | None:
         raise _malformed(f"The parameter `{name}` is no JSON object.") from exc
 
 
-async def _body(request: Request, types: list[str]) -> bytes:
+async def _body(scope: Scope, receive: Receive, types: list[str]) -> bytes:
     if len(types) != 1 or not is_json(types[0]):
         raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the question as application/json, in UTF-8.")
-    return await read_body(request, MAX_BODY)
+    return await read_body(scope, receive, MAX_BODY)
 
 
 def _from_body(body: bytes) -> Question:

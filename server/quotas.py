@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from server.replies import Refused
@@ -137,18 +137,21 @@ class Room:
     def __init__(self, most: int) -> None:
         self._free = most
 
-    @contextlib.contextmanager
-    def held(self, size: int) -> Iterator[None]:
-        """Room for one request of `size` bytes, while the block runs; it raises `Refused` (429, Retry-After)."""
+    def held(self, size: int) -> "_Held":
+        """Room for one request of `size` bytes, while the `with` block runs; it raises `Refused` (429, Retry-After)."""
+        return _Held(self, size)
+
+    def take(self, size: int) -> None:
+        """Take so much; what is taken is to be given back."""
         if size > self._free:
             raise Refused(
                 429, "TOO_MANY_AT_ONCE", "There is too much to do. Come again.", {"Retry-After": "1"}
             )
         self._free -= size
-        try:
-            yield
-        finally:
-            self._free += size
+
+    def give_back(self, size: int) -> None:
+        """It is free again."""
+        self._free += size
 
 
 class _Turn:
@@ -164,3 +167,18 @@ class _Turn:
 
     async def __aexit__(self, *_: object) -> None:
         self._quota.leave(self._caller)
+
+
+class _Held:
+    """`with`, likewise."""
+
+    __slots__ = ("_room", "_size")
+
+    def __init__(self, room: Room, size: int) -> None:
+        self._room, self._size = room, size
+
+    def __enter__(self) -> None:
+        self._room.take(self._size)
+
+    def __exit__(self, *_: object) -> None:
+        self._room.give_back(self._size)

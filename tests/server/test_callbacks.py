@@ -123,6 +123,7 @@ async def test_a_wrong_token_and_an_unknown_job_are_answered_alike(
     mine, other = await house.running(), await house.running("bob")
     path, _, query = address(house, mine).partition("?")
     never = uuid4()
+    assert (await http.post(address(house, mine), json={"points": [point(1)]})).status_code == 202
     for wrong in (
         path,
         f"{path}?token=",

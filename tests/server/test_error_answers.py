@@ -69,6 +69,8 @@ def test_an_error_says_what_it_is_and_where_it_is_logged(running: Api, http: htt
         ("GET", "/nothing", 404),
         ("PUT", "/healthz", 405),
         ("POST", "/callbacks/training/5?token=x", 404),
+        ("POST", "/callbacks/training/5/?token=x", 404),
+        ("GET", "/callbacks/training/5?token=x", 405),
         ("GET", "/storage/lora-datasets/ada/x.jsonl?signature=x", 403),
         ("GET", "/static/nothing.js", 404),
     ],
