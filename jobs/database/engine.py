@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -14,10 +14,9 @@ from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import QueuePool
 
 from jobs.database.clock import KeptClock, Now, SteadyClock
-from jobs.database.postgres import postgres_engine, transaction
+from jobs.database.postgres import Connections, transaction
 from jobs.domain.errors import PipelineError
 
 Transaction = AsyncConnection
@@ -41,30 +40,27 @@ class SchemaMismatch(PipelineError):
 class Database:
     """Transactions. Each is one connection of the pool for as long as its block runs: keep the network out of it."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
-        self.dialect: Literal["sqlite", "postgresql"] = (
-            "postgresql" if engine.dialect.name == "postgresql" else "sqlite"
-        )
+    def __init__(self, engine: AsyncEngine, connections: Connections | None, size: int) -> None:
+        self.engine, self.connections = engine, connections
+        self.dialect: Literal["sqlite", "postgresql"] = "postgresql" if connections else "sqlite"
         # SQLite has one writer at a time; waiting here is cheaper than in its busy loop.
         self._writer = asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
         self.kept_clock = KeptClock(self.file) if self.file else None
-        self._shared = asyncio.Semaphore(max(1, cast("QueuePool", engine.pool).size() - 1))
+        self._shared = asyncio.Semaphore(max(1, size - 1))
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10) -> "Database":
         """The database at `url` (`sqlite:///file` or `postgresql://…`). Nothing is contacted."""
-        make = _sqlite if url.startswith("sqlite") else postgres_engine
-        engine = make(
-            async_url(url),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=10,
-            json_serializer=_as_it_is,
-            json_deserializer=_as_it_is,
-            hide_parameters=True,  # no user's data in an error's text
-        )
-        return cls(engine)
+        common: dict[str, Any] = {
+            "json_serializer": _as_it_is,
+            "json_deserializer": _as_it_is,
+            "hide_parameters": True,  # no user's data in an error's text
+        }
+        if url.startswith("sqlite"):
+            engine = _sqlite(async_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, **common)
+            return cls(engine, None, pool_size)
+        connections = Connections(async_url(url), pool_size, **common)
+        return cls(connections.engine, connections, pool_size)
 
     @property
     def file(self) -> Path | None:
@@ -119,7 +115,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.engine.dispose()
+        await (self.connections.close() if self.connections else self.engine.dispose())
 
     async def _begin_to_keep(self, clock: KeptClock) -> datetime:
         """A machine may boot with its clock behind: nothing that the rows have seen is still to come."""
@@ -132,8 +128,9 @@ class Database:
         self, user_id: str | None, job_ids: Collection[UUID] = (), *, write: bool
     ) -> AsyncIterator[Transaction]:
         with errors_told_apart():
-            if self.dialect == "postgresql":
-                async with transaction(self.engine, _claims(user_id, job_ids), write=write) as connection:
+            if self.connections:
+                claims = _claims(user_id, job_ids)
+                async with transaction(self.connections, claims, write=write) as connection:
                     yield connection
             else:
                 engine = self.engine.execution_options(immediate=write)

@@ -1,4 +1,4 @@
-"""Transactions of Postgres, each entered by one message.
+"""Postgres' connections, and transactions that are each entered by one message.
 
 SQLAlchemy needs ten times as long to enter and leave a transaction as the driver does. So its connections are in none of
 their own (AUTOCOMMIT), and the driver is told where one begins, for whom, and how it ends.
@@ -7,12 +7,11 @@ their own (AUTOCOMMIT), and the driver is told where one begins, for whom, and h
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-from sqlalchemy import URL, event
-from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import URL, NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 _SETTINGS = {
     "application_name": "lora-pipeline",
@@ -23,37 +22,75 @@ _SETTINGS = {
 }
 _BEGIN = {True: "BEGIN", False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 _CLAIMS = "SELECT set_config('request.jwt.claims', convert_from('\\x{}', 'UTF8'), true)"
+_WAIT_SECONDS = 10
 _UNDO_SECONDS = 5
 
 
-def postgres_engine(url: URL, **arguments: Any) -> AsyncEngine:
-    """An engine whose connections are in no transaction. Nothing is contacted."""
-    engine = create_async_engine(
-        url,
-        isolation_level="AUTOCOMMIT",
-        pool_reset_on_return=None,  # who began something has ended it
-        connect_args={"server_settings": _SETTINGS, "timeout": 5, "command_timeout": 60},
-        **arguments,
-    )
+class Connections:
+    """An engine's connections, in no transaction (AUTOCOMMIT): the last used is the first taken, as it is.
 
-    @event.listens_for(engine.sync_engine, "checkout")
-    def _on_checkout(connection: Any, *_: object) -> None:
-        # The driver knows when the server has hung up; to ask the server would double what a short question takes.
-        if connection.driver_connection.is_closed():
-            raise DisconnectionError
+    SQLAlchemy's pool, which looks after any driver, takes longer over one than a short transaction of it.
+    """
 
-    return engine
+    def __init__(self, url: URL, most: int, **arguments: Any) -> None:
+        """`most` can be in use at once. Nothing is contacted."""
+        self.engine = create_async_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            poolclass=NullPool,
+            connect_args={"server_settings": _SETTINGS, "timeout": 5, "command_timeout": 60},
+            **arguments,
+        )
+        self._idle: list[AsyncConnection] = []
+        self._most, self._turns = most, asyncio.Semaphore(most)
+
+    async def take(self) -> AsyncConnection:
+        """One to be given back. Raises TimeoutError when all are in use for long, and what the driver raises."""
+        if self._turns.locked():
+            try:
+                async with asyncio.timeout(_WAIT_SECONDS):
+                    await self._turns.acquire()
+            except TimeoutError as exc:
+                raise TimeoutError(
+                    f"All {self._most} connections were in use for {_WAIT_SECONDS} seconds."
+                ) from exc
+        else:
+            await self._turns.acquire()
+        while self._idle:
+            connection = self._idle.pop()
+            if not driver_of(connection).is_closed():  # by the server
+                return connection
+        try:
+            connection = await self.engine.connect()
+        except BaseException:
+            self._turns.release()
+            raise
+        _sync(connection).detach()  # it is ours, not the engine's
+        return connection
+
+    def give_back(self, connection: AsyncConnection) -> None:
+        """It is in no transaction any more, or closed."""
+        self._turns.release()
+        if not connection.invalidated and not driver_of(connection).is_closed():
+            _sync(connection).rollback()  # SQLAlchemy believes that one was begun
+            self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Close those that are not in use."""
+        while self._idle:
+            await self._idle.pop().close()
+        await self.engine.dispose()
 
 
 @contextlib.asynccontextmanager
 async def transaction(
-    engine: AsyncEngine, claims: Mapping[str, str], *, write: bool
+    connections: Connections, claims: Mapping[str, str], *, write: bool
 ) -> AsyncIterator[AsyncConnection]:
     """A transaction under `claims`, as `security.py` goes by them; committed at the end of the block, undone when it raises.
 
     One that does not write sees one instant.
     """
-    connection = await engine.connect()
+    connection = await connections.take()
     driver = driver_of(connection)
     try:
         await driver.execute(_opening(claims, write=write))
@@ -63,14 +100,14 @@ async def transaction(
                 "A statement of the transaction failed, and its block went on: nothing is kept."
             )
     except BaseException:
-        await asyncio.shield(_undo(connection, driver))
+        await asyncio.shield(_undo(connections, connection, driver))
         raise
-    _give_back(connection)
+    connections.give_back(connection)
 
 
 def driver_of(connection: AsyncConnection) -> Any:
     """Postgres' own connection."""
-    return cast("Any", connection.sync_connection).connection.driver_connection
+    return _sync(connection).connection.dbapi_connection.driver_connection
 
 
 def _opening(claims: Mapping[str, str], *, write: bool) -> str:
@@ -80,16 +117,17 @@ def _opening(claims: Mapping[str, str], *, write: bool) -> str:
     return f"{_BEGIN[write]}; {_CLAIMS.format(msgspec.json.encode(claims).hex())}"
 
 
-async def _undo(connection: AsyncConnection, driver: Any) -> None:
+async def _undo(connections: Connections, connection: AsyncConnection, driver: Any) -> None:
     """End what may be broken; a connection that cannot even do that is given up."""
     try:
         await driver.execute("ROLLBACK", timeout=_UNDO_SECONDS)
     except Exception:  # noqa: BLE001 - what is to be told is why the transaction failed
         driver.terminate()
-        await connection.invalidate()
-    _give_back(connection)
+    if connection.invalidated:  # SQLAlchemy has let go of what was cut short
+        driver.terminate()
+    connections.give_back(connection)
 
 
-def _give_back(connection: AsyncConnection) -> None:
-    """To the pool, without SQLAlchemy's greenlets, for there is nothing to wait for."""
-    cast("Any", connection.sync_connection).close()
+def _sync(connection: AsyncConnection) -> Any:
+    """SQLAlchemy's own view of it, for what needs not be waited for."""
+    return connection.sync_connection

@@ -372,9 +372,10 @@ async def test_an_exhausted_pool_is_an_outage_after_a_while(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database.open(database_url, pool_size=1)
-    monkeypatch.setattr(database.engine.pool, "_timeout", 0.05)
+    monkeypatch.setattr(postgres, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(database.engine.pool, "_timeout", 0.05, raising=False)
     async with database.read():
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(DatabaseUnavailable, match=r"cannot be used now: .+"):
             async with database.read():
                 pass
     async with database.read():

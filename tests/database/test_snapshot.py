@@ -5,11 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from jobs.database import Database, DatabaseUnavailable, Snapshot
 from jobs.database.job_list import count
+from tests.database.connections import connections_used
 from tests.database.rows import new_job, put
 
 
@@ -37,12 +38,11 @@ async def test_what_is_written_in_between_is_not_seen(database: Database) -> Non
 
 
 async def test_readers_side_by_side_share_one_connection(database: Database) -> None:
-    taken: list[object] = []
-    event.listen(database.engine.sync_engine.pool, "checkout", lambda *given: taken.append(given[0]))
-    async with a_snapshot(database) as snapshot:
-        assert taken == []
-        assert await asyncio.gather(*(seen(snapshot) for _ in range(20))) == [0] * 20
-    assert len(taken) == 1
+    with connections_used(database) as moves:
+        async with a_snapshot(database) as snapshot:
+            assert moves == []
+            assert await asyncio.gather(*(seen(snapshot) for _ in range(20))) == [0] * 20
+    assert moves == ["taken", "given back"]
 
 
 async def test_a_reader_that_fails_spoils_nothing_for_the_others(database: Database) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,6 +28,7 @@ from server.caching import Answers, Key
 from server.media import Media
 from server.schema import schema
 from tests.database.acts import callback
+from tests.database.connections import connections_used
 from tests.database.rows import look, put_one
 from tests.server.house import NINE, House
 from tests.server.web import Site, settings_of, site
@@ -78,25 +78,11 @@ async def counted(there: Site) -> dict[str, float]:
     return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in found}
 
 
-@contextmanager
-def connections_taken(database: Database) -> Iterator[list[object]]:
-    """One entry for each connection that the API takes of its pool in the block."""
-    taken: list[object] = []
-    pool = database.engine.sync_engine.pool
-
-    def take(*given: object) -> None:
-        taken.append(given[0])
-
-    event.listen(pool, "checkout", take)
-    yield taken
-    event.remove(pool, "checkout", take)
-
-
 async def test_an_unchanged_job_is_answered_again_without_the_database(house: House, served: Site) -> None:
     job = await house.running()
     first = await ask(served, job)
     assert first.json()["data"]["job"]["progress"] == 40.0
-    with connections_taken(served.app.state.database) as taken:
+    with connections_used(served.app.state.database) as taken:
         for _ in range(3):
             assert (await ask(served, job)).content == first.content
     assert taken == []

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from jobs.database import jobs
 from jobs.database.tables import training_jobs
+from tests.database.connections import connections_used
 from tests.server.house import House
 
 WHOLE = """query ($id: ID!) {
@@ -24,15 +25,12 @@ WHOLE = """query ($id: ID!) {
 
 async def test_a_question_takes_one_connection_and_gives_it_back(house: House) -> None:
     job = await house.completed()
-    moves: list[str] = []
-    pool = house.api.engine.sync_engine.pool
-    event.listen(pool, "checkout", lambda *_: moves.append("taken"))
-    event.listen(pool, "checkin", lambda *_: moves.append("given back"))
-    await house.data(WHOLE, id=str(job.id))
-    assert moves == ["taken", "given back"]
-    await house.ask(WHOLE, id="nobody's")
-    await house.ask("query ($id: ID!) { job(id: $id) { metrics(last: 0) { step } } }", id=str(job.id))
-    assert moves == ["taken", "given back"] * 3
+    with connections_used(house.api) as moves:
+        await house.data(WHOLE, id=str(job.id))
+        assert moves == ["taken", "given back"]
+        await house.ask(WHOLE, id="nobody's")
+        await house.ask("query ($id: ID!) { job(id: $id) { metrics(last: 0) { step } } }", id=str(job.id))
+        assert moves == ["taken", "given back"] * 3
 
 
 async def test_what_changes_while_it_is_answered_is_in_none_of_its_parts(
