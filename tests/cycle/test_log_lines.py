@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from jobs.logs import configure_logging
+from jobs.questions import Questions
 from tests.cycle.conftest import SECRET, USER, House
 from tests.services.scripted_cluster import KEY, hangs, resets, says
 
@@ -63,7 +64,7 @@ async def test_a_job_that_could_not_be_followed_is_named(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(house.cycle, "_submit", broken)
+    monkeypatch.setattr(Questions, "ask", broken)
     await house.turn()
     failed = [line for line in lines() if line["level"] == "error"]
     assert [line["job"] for line in failed] == [str(job.id)]
