@@ -179,11 +179,12 @@ def _upsert_columns() -> Select[Any]:
     )
     # One statement sees one state: this is the newest step without what it stores itself.
     before = select(func.max(_row.step).label("newest")).where(_row.job_id == job.c.job_id).lateral("before")
-    low, high = func.least(job.c.low, before.c.newest), func.greatest(job.c.high, before.c.newest)
+    low = func.least(job.c.low, before.c.newest, type_=Integer())
+    high = func.greatest(job.c.high, before.c.newest, type_=Integer())
     return (
         select(job.c.job_id, before.c.newest, job.c.steps)
         .select_from(job.join(before, true()))
-        .where(low / NARROWEST != high / NARROWEST)
+        .where(low // NARROWEST != high // NARROWEST)
     )
 
 

@@ -1,6 +1,6 @@
 """A curve read by its roll-ups is the curve, in whatever order its points came."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from jobs.database import Database, metrics, rollups
+from jobs.database.engine import Transaction
 from jobs.database.migrate import migrate
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
@@ -179,3 +180,19 @@ async def test_points_that_complete_no_stretch_cost_one_statement(database: Data
         await metrics.upsert(tx, job.id, run(700, 100))
     statements = [statement for statement in seen if "metrics_" in statement]
     assert len(statements) == (1 if database.dialect == "postgresql" else 2)
+
+
+async def test_postgres_tells_only_of_jobs_that_may_have_roll_ups_due(
+    database: Database, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[rollups.Stored] = []
+
+    async def follow(_: Transaction, stored: Iterable[rollups.Stored]) -> None:
+        told.extend(stored)
+
+    monkeypatch.setattr(rollups, "follow", follow)
+    await deliver(database, job, run(0, 300), run(300, 200), run(450, 50, seed=1), run(500, 12))
+    assert len(told) == (0 if database.dialect == "postgresql" else 4)
+    told.clear()
+    await deliver(database, job, run(512, 2), run(511, 1, seed=1))
+    assert told == [(job.id, 511, [512, 513]), (job.id, 513, [511])]
