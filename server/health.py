@@ -3,6 +3,7 @@
 import asyncio
 import time
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
@@ -65,15 +66,7 @@ class Meters(Collector):
             ["reason"],
             registry=self.registry,
         )
-        self._job_answers = Counter(
-            "lora_pipeline_job_answers",
-            "Questions about one job, by how they were answered: remembered; checked: remembered, and still true by the "
-            "database; joined: one made for somebody who asked the same; made.",
-            ["how"],
-            registry=self.registry,
-        )
-
-        self._known_answers: dict[str, Callable[[], None]] = {}
+        self._job_answers: defaultdict[str, int] = defaultdict(int)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one request; status 0 is one that nobody waited for."""
@@ -84,7 +77,7 @@ class Meters(Collector):
         requests.count(seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """What `answered` has counted, for the registry: its own counters take longer than many an answer."""
+        """What was counted here, for the registry: its own counters take longer than many an answer."""
         counter = CounterMetricFamily(
             "lora_pipeline_http_requests",
             "Requests answered, by route, method and status.",
@@ -100,14 +93,19 @@ class Meters(Collector):
         for route, requests in routes.items():
             sums = zip([*map(str, _BOUNDS), "+Inf"], accumulate(requests.by_bound), strict=True)
             histogram.add_metric([route], list(sums), requests.seconds)
-        yield counter
-        yield histogram
+        answers = CounterMetricFamily(
+            "lora_pipeline_job_answers",
+            "Questions about one job, by how they were answered: remembered; checked: remembered, and still true by the "
+            "database; joined: one made for somebody who asked the same; made.",
+            labels=["how"],
+        )
+        for how, count in self._job_answers.items():
+            answers.add_metric([how], count)
+        yield from (counter, histogram, answers)
 
     def job_answered(self, how: str) -> None:
         """Count one answer about one job."""
-        if how not in self._known_answers:
-            self._known_answers[how] = self._job_answers.labels(how).inc
-        self._known_answers[how]()
+        self._job_answers[how] += 1
 
     def callback_refused(self, code: str) -> None:
         """Count one report of a trainer that was refused with this code of ours."""

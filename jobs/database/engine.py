@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -16,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from jobs.database.clock import KeptClock, Now, SteadyClock
-from jobs.database.postgres import Connections, transaction
+from jobs.database.postgres import Connections, PostgresTransaction
 from jobs.domain.errors import PipelineError
 
 Transaction = AsyncConnection
@@ -44,7 +46,7 @@ class Database:
         self.engine, self.connections = engine, connections
         self.dialect: Literal["sqlite", "postgresql"] = "postgresql" if connections else "sqlite"
         # SQLite has one writer at a time; waiting here is cheaper than in its busy loop.
-        self._writer = asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
+        self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
         self.kept_clock = KeptClock(self.file) if self.file else None
         self._shared = asyncio.Semaphore(max(1, size - 1))
 
@@ -68,29 +70,23 @@ class Database:
         name = self.engine.url.database
         return Path(name) if self.dialect == "sqlite" and name else None
 
-    @contextlib.asynccontextmanager
-    async def begin(
+    def begin(
         self, user_id: str | None = None, *, job_ids: Collection[UUID] = ()
-    ) -> AsyncIterator[Transaction]:
+    ) -> AbstractAsyncContextManager[Transaction]:
         """A write transaction, committed at the end of the block, undone when it raises.
 
         With `user_id` Postgres lets it see and touch that user's rows alone; with `job_ids` those jobs and their points
         alone. Raises `DatabaseUnavailable`.
         """
-        async with self._writer, self._transaction(user_id, job_ids, write=True) as tx:
-            yield tx
+        return _Turn(self._writer, self._transaction(_claims(user_id, job_ids), write=True))
 
-    @contextlib.asynccontextmanager
-    async def read(self, user_id: str | None = None) -> AsyncIterator[Transaction]:
+    def read(self, user_id: str | None = None) -> AbstractAsyncContextManager[Transaction]:
         """As `begin`, but only to read: Postgres refuses to write in it."""
-        async with self._transaction(user_id, write=False) as tx:
-            yield tx
+        return _Turn(None, self._transaction(_claims(user_id), write=False))
 
-    @contextlib.asynccontextmanager
-    async def shared_read(self, user_id: str) -> AsyncIterator[Transaction]:
+    def shared_read(self, user_id: str) -> AbstractAsyncContextManager[Transaction]:
         """As `read`, for `Snapshot`: these leave a connection to those of its readers who also need another transaction."""
-        async with self._shared, self._transaction(user_id, write=False) as tx:
-            yield tx
+        return _Turn(self._shared, self._transaction(_claims(user_id), write=False))
 
     async def now(self) -> datetime:
         """The database's clock: the one clock by which claims, waits and money are counted."""
@@ -123,22 +119,66 @@ class Database:
             seen = await tx.scalar(_NEWEST_CHANGE)
             return clock.keep(datetime.fromisoformat(seen).replace(tzinfo=UTC) if seen else None)
 
-    @contextlib.asynccontextmanager
-    async def _transaction(
-        self, user_id: str | None, job_ids: Collection[UUID] = (), *, write: bool
-    ) -> AsyncIterator[Transaction]:
-        with errors_told_apart():
-            if self.connections:
-                claims = _claims(user_id, job_ids)
-                async with transaction(self.connections, claims, write=write) as connection:
-                    yield connection
-            else:
-                engine = self.engine.execution_options(immediate=write)
-                async with engine.connect() as connection, connection.begin():
-                    yield connection
+    def _transaction(
+        self, claims: Mapping[str, str], *, write: bool
+    ) -> AbstractAsyncContextManager[Transaction]:
+        if self.connections:
+            return PostgresTransaction(self.connections, claims, write=write)
+        return _sqlite_transaction(self.engine.execution_options(immediate=write))
 
 
-def _claims(user_id: str | None, job_ids: Collection[UUID]) -> dict[str, str]:
+class _Turn(AbstractAsyncContextManager[Transaction]):
+    """A transaction once it is its turn, whose errors are told apart.
+
+    A class: as a generator of contextlib it takes longer than what it does.
+    """
+
+    __slots__ = ("_lock", "_transaction")
+
+    def __init__(
+        self,
+        lock: asyncio.Lock | asyncio.Semaphore | None,
+        transaction: AbstractAsyncContextManager[Transaction],
+    ) -> None:
+        self._lock, self._transaction = lock, transaction
+
+    async def __aenter__(self) -> Transaction:
+        if self._lock:
+            await self._lock.acquire()
+        try:
+            return await self._transaction.__aenter__()
+        except BaseException as exc:
+            self._release()
+            if told := told_apart(exc):
+                raise told from exc
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._transaction.__aexit__(kind, exc, traceback)
+        except BaseException as failed:
+            if told := told_apart(failed):
+                raise told from failed
+            raise
+        finally:
+            self._release()
+        if exc is not None and (told := told_apart(exc)):
+            raise told from exc
+
+    def _release(self) -> None:
+        if self._lock:
+            self._lock.release()
+
+
+@contextlib.asynccontextmanager
+async def _sqlite_transaction(engine: AsyncEngine) -> AsyncIterator[Transaction]:
+    async with engine.connect() as connection, connection.begin():
+        yield connection
+
+
+def _claims(user_id: str | None, job_ids: Collection[UUID] = ()) -> dict[str, str]:
     """What `security.py` goes by."""
     if user_id is not None:
         return {"sub": user_id}

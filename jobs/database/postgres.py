@@ -5,8 +5,9 @@ their own (AUTOCOMMIT), and the driver is told where one begins, for whom, and h
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -71,8 +72,9 @@ class Connections:
     def give_back(self, connection: AsyncConnection) -> None:
         """It is in no transaction any more, or closed."""
         self._turns.release()
-        if not connection.invalidated and not driver_of(connection).is_closed():
-            _sync(connection).rollback()  # SQLAlchemy believes that one was begun
+        sync = _sync(connection)
+        if not sync.invalidated:
+            sync.rollback()  # SQLAlchemy believes that one was begun
             self._idle.append(connection)
 
     async def close(self) -> None:
@@ -82,27 +84,52 @@ class Connections:
         await self.engine.dispose()
 
 
-@contextlib.asynccontextmanager
-async def transaction(
-    connections: Connections, claims: Mapping[str, str], *, write: bool
-) -> AsyncIterator[AsyncConnection]:
+class PostgresTransaction(AbstractAsyncContextManager[AsyncConnection]):
     """A transaction under `claims`, as `security.py` goes by them; committed at the end of the block, undone when it raises.
 
     One that does not write sees one instant.
     """
-    connection = await connections.take()
-    driver = driver_of(connection)
-    try:
-        await driver.execute(_opening(claims, write=write))
-        yield connection
-        if await driver.execute("COMMIT") != "COMMIT" and write:
-            raise RuntimeError(
-                "A statement of the transaction failed, and its block went on: nothing is kept."
-            )
-    except BaseException:
-        await asyncio.shield(_undo(connections, connection, driver))
-        raise
-    connections.give_back(connection)
+
+    __slots__ = ("_claims", "_connection", "_connections", "_driver", "_write")
+
+    def __init__(self, connections: Connections, claims: Mapping[str, str], *, write: bool) -> None:
+        self._connections, self._claims, self._write = connections, claims, write
+
+    async def __aenter__(self) -> AsyncConnection:
+        self._connection = await self._connections.take()
+        self._driver = driver_of(self._connection)
+        try:
+            await self._driver.execute(_opening(self._claims, write=self._write))
+        except BaseException:
+            await asyncio.shield(self._undo())
+            raise
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc is not None:
+            await asyncio.shield(self._undo())
+            return
+        try:
+            if await self._driver.execute("COMMIT") != "COMMIT" and self._write:
+                raise RuntimeError(
+                    "A statement of the transaction failed, and its block went on: nothing is kept."
+                )
+        except BaseException:
+            await asyncio.shield(self._undo())
+            raise
+        self._connections.give_back(self._connection)
+
+    async def _undo(self) -> None:
+        """End what may be broken; a connection that cannot even do that is given up."""
+        try:
+            await self._driver.execute("ROLLBACK", timeout=_UNDO_SECONDS)
+        except Exception:  # noqa: BLE001 - what is to be told is why the transaction failed
+            self._driver.terminate()
+        if self._connection.invalidated:  # SQLAlchemy has let go of what was cut short
+            self._driver.terminate()
+        self._connections.give_back(self._connection)
 
 
 def driver_of(connection: AsyncConnection) -> Any:
@@ -115,17 +142,6 @@ def _opening(claims: Mapping[str, str], *, write: bool) -> str:
     if not claims:
         return _BEGIN[write]
     return f"{_BEGIN[write]}; {_CLAIMS.format(msgspec.json.encode(claims).hex())}"
-
-
-async def _undo(connections: Connections, connection: AsyncConnection, driver: Any) -> None:
-    """End what may be broken; a connection that cannot even do that is given up."""
-    try:
-        await driver.execute("ROLLBACK", timeout=_UNDO_SECONDS)
-    except Exception:  # noqa: BLE001 - what is to be told is why the transaction failed
-        driver.terminate()
-    if connection.invalidated:  # SQLAlchemy has let go of what was cut short
-        driver.terminate()
-    connections.give_back(connection)
 
 
 def _sync(connection: AsyncConnection) -> Any:
