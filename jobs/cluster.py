@@ -6,6 +6,7 @@ is read as far as its cap, and the key goes to the configured origin only.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ import msgspec
 from yarl import URL
 
 from jobs import meters
-from jobs.domain.payload import read_status, read_submit
+from jobs.domain.payload import is_external_id, read_json, read_status, read_submit
 from jobs.domain.sighting import (
     Denied,
     NoReport,
@@ -37,11 +38,20 @@ _REDACTED = b"[redacted]"
 IDLE_SECONDS = 4.0  #: below the shortest keep-alive of common servers (5 s): we hang up first, and no POST meets a dead line
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = msgspec.json.Decoder()
 
 
 def encode_body(document: Mapping[str, Any]) -> bytes:
     """JSON with decimals as exact numbers; the same document gives the same bytes."""
     return _ENCODER.encode(document)
+
+
+def parse_answer(body: bytes) -> object:
+    """As `read_json`, in a fifth of the time where the document is nothing special."""
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return read_json(body)
 
 
 async def _machine() -> datetime:
@@ -77,7 +87,12 @@ class Cluster:
         `now` says when an answer came.
         """
         self._now = now
-        self._http, self._base, self._seconds = http, url.rstrip("/"), timeout.total_seconds()
+        self._http, self._base, self._seconds = (
+            http,
+            URL(url.rstrip("/"), encoded=True),
+            timeout.total_seconds(),
+        )
+        self._path = f"{self._base.raw_path.rstrip('/')}/training/"
         self._key = key.encode()
         self._connecting = aiohttp.ClientTimeout(total=None, connect=self._seconds / 2, ceil_threshold=60)
         self._headers = {
@@ -113,6 +128,7 @@ class Cluster:
             answer.at,
             job_id=None if job_id is None else str(job_id),
             external_job_id=external_job_id,
+            parse=parse_answer,
         )
         return NoReport(answer.spoilt) if isinstance(sighting, NoReport) and answer.spoilt else sighting
 
@@ -147,14 +163,16 @@ class Cluster:
         headers: Mapping[str, str] | None = None,
     ) -> "_Answer":
         """One request and its answer, at most `most` bytes of it. Raises `_Silence`."""
-        with meters.cluster_call(path.partition("/")[0]) as call:
-            try:
-                answer = await self._exchange(method, path, most, body, headers or {})
-            except _Silence as silence:
-                if not silence.sent:
-                    call.unreached()
-                raise
-            call.answered(answer.status)
+        outcome, began = "unanswered", time.perf_counter()
+        try:
+            answer = await self._exchange(method, path, most, body, headers or {})
+            outcome = f"{answer.status // 100}xx"
+        except _Silence as silence:
+            if not silence.sent:
+                outcome = "unreached"
+            raise
+        finally:
+            meters.count_call(path.partition("/")[0], outcome, time.perf_counter() - began)
         answer.at = await self._now()
         return answer
 
@@ -166,7 +184,7 @@ class Cluster:
                 asyncio.timeout(self._seconds),
                 self._http.request(
                     method,
-                    URL(f"{self._base}/training/{path}", encoded=True),
+                    self._base.with_path(self._path + path, encoded=True),
                     data=body,
                     headers={**self._headers, **headers},
                     timeout=self._connecting,
@@ -257,4 +275,4 @@ def _proof(seen: Sighting, *, over: bool) -> Sighting:
 
 def _segment(external_job_id: str) -> str:
     """The id as one segment of a path. `.` and `..` cannot be encoded away: `is_external_id` never lets them in."""
-    return quote(external_job_id, safe=":")
+    return external_job_id if is_external_id(external_job_id) else quote(external_job_id, safe=":")

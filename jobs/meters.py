@@ -5,7 +5,6 @@ The numbers are of this process alone and begin at nothing with it; what is true
 
 import contextlib
 import errno
-import time
 from collections.abc import Iterator
 from functools import cache
 
@@ -46,28 +45,9 @@ for _which in ("first", "again"):
 _calls = cache(_CALLS.labels)  # looking one up takes longer than counting
 
 
-class Call:
-    """One call to the cluster; `outcome` is what is known of it so far."""
-
-    outcome = "unanswered"
-
-    def answered(self, status: int) -> None:
-        """Its status line came."""
-        self.outcome = f"{status // 100}xx"
-
-    def unreached(self) -> None:
-        """It has certainly not left us."""
-        self.outcome = "unreached"
-
-
-@contextlib.contextmanager
-def cluster_call(verb: str) -> Iterator[Call]:
-    """Time what the block does as one call of `verb`: submit, status or cancel."""
-    call, began = Call(), time.perf_counter()
-    try:
-        yield call
-    finally:
-        _calls(verb, call.outcome).observe(time.perf_counter() - began)
+def count_call(verb: str, outcome: str, seconds: float) -> None:
+    """One call to the cluster: submit, status or cancel, and how it ended."""
+    _calls(verb, outcome).observe(seconds)
 
 
 @contextlib.contextmanager

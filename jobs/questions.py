@@ -81,8 +81,7 @@ class Questions:
 class Lane(Generic[T]):
     """Works on what is put into it, on so much at a time, in the order in which it came.
 
-    A task goes on from one piece of work to the next: one of its own for each, and a semaphore that it waits at, took as
-    long as a fifth of the work.
+    A task goes on from one piece of work to the next: thousands that wait at a semaphore would cost more.
     """
 
     def __init__(self, work: Callable[[T], Awaitable[None]], most: int) -> None:

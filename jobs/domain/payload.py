@@ -7,10 +7,11 @@ wrong types and impossible numbers are no information; zero is a value.
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from operator import attrgetter
 from typing import Any
 
 from jobs.domain.job import Job
@@ -97,10 +98,11 @@ def read_status(
     *,
     job_id: str | None = None,
     external_job_id: str | None = None,
+    parse: Callable[[bytes], object] | None = None,
 ) -> Sighting:
-    """What an answer to status proves; one that names another job than asked for proves nothing."""
+    """What an answer to status proves; one that names another job proves nothing. `parse`: in place of `read_json`."""
     if 200 <= status < 300:
-        document = read_json(body)
+        document = (parse or read_json)(body)
         if names_another(document, job_id=job_id, external_job_id=external_job_id):
             return NoReport(ANOTHER_JOB)
         report = read_report(document, now, from_callback=False)
@@ -140,7 +142,8 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
     latest = _point({**figures, "step": step, "epoch": epoch}, now, from_callback=from_callback)
     if latest and all(point.step != latest.step for point in points):
         points = (*points, latest)
-    points = tuple(once_per_step(points))
+    if len(points) > 1:
+        points = tuple(once_per_step(points))
     return Report(
         status=_word(document.get("status")),
         progress=_clamped(document.get("progress")),
@@ -148,7 +151,7 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
         current_step=step,
         total_steps=_whole(document.get("total_steps")) or None,
         stage=clean_text(document.get("stage"), LONGEST_STAGE) or None,
-        metrics=_current(figures, points),
+        metrics=_current(_CURRENT(latest) if latest else _told(figures), points),
         points=points,
         error_message=clean_text(document.get("error_message")) or None,
         finished_at=_instant(document.get("finished_at")),
@@ -186,6 +189,8 @@ def clean_text(value: object, longest: int = LONGEST_TEXT) -> str:
     """
     if not isinstance(value, str):
         return ""
+    if value.isascii() and value.isprintable() and "?" not in value:  # nearly always: nothing to take out
+        return value.strip()[:longest].rstrip()
     line = _CONTROL.sub("", _BREAK.sub(" ", value[: 4 * longest]))
     return _QUERY.sub(r"\1?…", line).strip()[:longest].rstrip()
 
@@ -277,16 +282,22 @@ def _point(value: object, now: datetime, *, from_callback: bool) -> Point | None
     )
 
 
-def _current(figures: dict[str, Any], points: Sequence[Point]) -> CurrentMetrics | None:
+def _current(told: Sequence[float | None], points: Sequence[Point]) -> CurrentMetrics | None:
     """The document's own figures; of those it does not tell, the newest of its points."""
-    names = CurrentMetrics.__slots__
-    told = {name: _figure(name, figures.get(name)) for name in names} if figures else dict.fromkeys(names)
-    for name in [name for name, value in told.items() if value is None]:
+    current = dict(zip(CurrentMetrics.__slots__, told, strict=True))
+    for name in [name for name, value in current.items() if value is None]:
         for point in reversed(points):
             if (value := getattr(point, name)) is not None:
-                told[name] = value
+                current[name] = value
                 break
-    return CurrentMetrics(**told) if any(value is not None for value in told.values()) else None
+    return CurrentMetrics(**current) if any(value is not None for value in current.values()) else None
+
+
+_CURRENT = attrgetter(*CurrentMetrics.__slots__)
+
+
+def _told(figures: dict[str, Any]) -> list[float | None]:
+    return [_figure(name, figures.get(name)) for name in CurrentMetrics.__slots__]
 
 
 _LARGEST = math.nextafter(math.inf, 0)
@@ -313,11 +324,11 @@ def _is_non_finite(value: object) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
+_WORDS: dict[str, ClusterStatus] = {status.value: status for status in ClusterStatus}
+
+
 def _word(value: object) -> ClusterStatus | None:
-    try:
-        return ClusterStatus(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    return _WORDS.get(value) if isinstance(value, str) else None
 
 
 def _clamped(value: object) -> float | None:
