@@ -24,9 +24,9 @@ from sqlalchemy import (
 )
 
 from jobs.database.engine import Position, Transaction
-from jobs.database.jobs import COLUMNS, read_job
+from jobs.database.jobs import COLUMNS
 from jobs.database.tables import datasets, training_jobs
-from jobs.domain.job import Job
+from jobs.domain.job import Job, job_of
 from jobs.domain.lifecycle import JobStatus
 
 Key = str | int | float | None
@@ -116,7 +116,7 @@ async def page(
         query = query.order_by(key if ascending else key.desc())
     ages = (_row.created_at, _row.id) if oldest_first else (_row.created_at.desc(), _row.id.desc())
     rows = await tx.execute(query.order_by(*ages).limit(limit))
-    return [Listed(read_job(job), key) for key, *job in rows]
+    return [Listed(job_of(job), key) for key, *job in rows]
 
 
 async def count(

@@ -1,8 +1,11 @@
 """One training job as a value: its row, read. Change it with `replace`."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 from jobs.domain.lifecycle import JobStatus, Release
@@ -63,3 +66,21 @@ class Job:
     revision: int = 0  #: raised by every visible change
     idempotency_key: str | None = None
     request_hash: str | None = None
+
+
+FIELDS = tuple(field.name for field in fields(Job))
+_values_of = attrgetter(*FIELDS)
+_setters = tuple(getattr(Job, name).__set__ for name in FIELDS)
+
+
+def job_of(values: Iterable[Any]) -> Job:
+    """The job with these values of `FIELDS`. `Job(…)` takes twice as long: frozen, it looks each setter up by its name."""
+    job = object.__new__(Job)
+    for set_field, value in zip(_setters, values, strict=True):
+        set_field(job, value)
+    return job
+
+
+def changed(job: Job, changes: dict[str, Any]) -> Job:
+    """As `replace`, for the copy that is made of every job at every look."""
+    return job_of((dict(zip(FIELDS, _values_of(job), strict=True)) | changes).values())

@@ -11,7 +11,7 @@ from uuid import uuid5
 
 from jobs.domain import events, notices
 from jobs.domain.events import Event
-from jobs.domain.job import Job
+from jobs.domain.job import Job, changed
 from jobs.domain.lifecycle import JobStatus, Release, Seen, advance
 from jobs.domain.metrics import Point
 from jobs.domain.notices import Notice
@@ -76,7 +76,8 @@ def fold(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move:
     what certainly did not arrive leaves it as it is.
     """
     move = _folded(job, sighting, at, pacing)
-    return replace(move, events=events.of_contact(job, move.job, getattr(sighting, "reason", None), at))
+    happened = events.of_contact(job, move.job, getattr(sighting, "reason", None), at)
+    return replace(move, events=happened) if happened else move
 
 
 def _folded(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move:
@@ -211,7 +212,7 @@ def _reported(job: Job, report: Report, at: datetime, due: datetime) -> Move:
             told["current_cost"] = _running_cost(job, at)
         case _:  # it runs, and the whole of it costs, whatever was told before
             told |= {"complete_since": None, "current_cost": _cost_until(job, at)}
-    return Move(replace(job, **told, next_action_at=due), report.points)
+    return Move(changed(job, told | {"next_action_at": due}), report.points)
 
 
 def _release(job: Job, sighting: Sighting, at: datetime, pacing: Pacing) -> Move:

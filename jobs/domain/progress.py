@@ -71,23 +71,25 @@ def told_by(job: T, report: Report, at: datetime) -> T:
 
 def what_is_told(job: Job | Standing, report: Report, at: datetime) -> dict[str, Any]:
     """What `report` changes of `job`, by names: a copy of a job costs as much as all else that is made of an answer."""
-    newest = report.metrics or CurrentMetrics()
-    known = job.current_metrics or CurrentMetrics()
-    figures = {
-        name: getattr(known, name) if (value := getattr(newest, name)) is None else value
-        for name in CurrentMetrics.__slots__
-    }
     told: dict[str, Any] = {
         "progress": max(job.progress, 0.0 if report.progress is None else report.progress),
         "current_epoch": _reached(report.current_epoch, job.current_epoch, (p.epoch for p in report.points)),
         "current_step": _reached(report.current_step, job.current_step, (p.step for p in report.points)),
         "total_steps": report.total_steps or job.total_steps,
-        "current_metrics": CurrentMetrics(**figures) if report.metrics or job.current_metrics else None,
+        "current_metrics": _newest(report.metrics, job.current_metrics),
         "updated_at": at,
     }
     if stage := _stage(report):
         told["current_stage"] = stage
     return told
+
+
+def _newest(told: CurrentMetrics | None, known: CurrentMetrics | None) -> CurrentMetrics | None:
+    """Of each figure what was told, and where nothing was, what is known."""
+    if told is None or known is None:
+        return told or known
+    untold = {name: getattr(known, name) for name in CurrentMetrics.__slots__ if getattr(told, name) is None}
+    return replace(told, **untold) if untold else told
 
 
 def _reached(told: int | None, known: int, by_points: Iterable[int]) -> int:
