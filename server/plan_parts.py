@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from array import array
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +26,6 @@ from graphql.execution.values import VariableValues
 
 from jobs.domain.metrics import Curve
 
-_LARGEST_INT = 2**31 - 1
 _zone = attrgetter("tzinfo")
 
 
@@ -92,11 +92,13 @@ class Leaf:
             raise Unusual
         return coerced
 
-    def column(self, values: Sequence[Any]) -> Sequence[Any]:
+    def column(self, values: Sequence[Any], *, nullable: bool) -> Sequence[Any]:
         """Many values at once."""
         kinds = set(map(type, values))
         if NoneType not in kinds:
             return self._all(values, kinds)
+        if not nullable:
+            raise Unusual
         kinds.discard(NoneType)
         there = iter(self._all([value for value in values if value is not None], kinds))
         return [None if value is None else next(there) for value in values]
@@ -151,10 +153,8 @@ class Attribute:
 
     def column(self, sources: Sequence[object]) -> Sequence[Any]:
         known = sources.columns.get(self.name) if type(sources) is Curve else None
-        values = self.leaf.column(list(map(self.get, sources)) if known is None else known)
-        if not self.nullable and None in values:
-            raise Unusual
-        return values
+        values = list(map(self.get, sources)) if known is None else known
+        return self.leaf.column(values, nullable=self.nullable)
 
 
 @dataclass(slots=True)
@@ -208,7 +208,7 @@ class Object:
 
     def rows(self, sources: Sequence[Any], asking: Asking) -> list[Any]:
         """Many objects without resolvers, as structs, which are made and encoded faster than dictionaries."""
-        alike = sources[:1] if type(sources) is Curve else sources
+        alike = sources if type(sources) is not Curve else [sources[0]] if sources else []
         for source in {type(source): source for source in alike}.values():  # one of a type stands for all
             self._check(source, asking)
         columns = [
@@ -248,9 +248,13 @@ def _all_finite(kinds: set[type], values: Sequence[Any]) -> bool:
 
 
 def _all_32_bit(kinds: set[type], values: Sequence[Any]) -> bool:
-    return kinds <= {int} and all(
-        abs(bound) <= _LARGEST_INT for bound in (min(values, default=0), max(values, default=0))
-    )
+    if not kinds <= {int}:
+        return False
+    try:
+        array("i", values)
+    except OverflowError:
+        return False
+    return True
 
 
 def _all_text(kinds: set[type], _: Sequence[Any]) -> bool:

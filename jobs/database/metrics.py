@@ -102,7 +102,8 @@ async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point
 async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> Curve:
     """The `last` newest points (beyond `after_step`), ascending, without their ranks. Whose job it is was asked before."""
     beyond = -1 if after_step is None else after_step
-    return Curve(await _NEWEST.columns(tx, job_id=job_id, last=last, after_step=beyond))[::-1]
+    columns = await _NEWEST.columns(tx, job_id=job_id, last=last, after_step=beyond)
+    return Curve([column[::-1] for column in columns])
 
 
 async def thinned(
