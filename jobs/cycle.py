@@ -23,6 +23,7 @@ from jobs.database import (
     DatabaseUnavailable,
     Now,
     RowRefused,
+    SteadyClock,
     Transaction,
     datasets,
     jobs,
@@ -47,9 +48,7 @@ _LANES = {Step.SUBMIT: 8, Step.POLL: 64, Step.STOP: 16}  #: calls of one kind at
 _SOON = timedelta(seconds=1)  #: the least time between two looks that callbacks bring about
 _MOMENT, _MANY = 0.1, 50  #: seconds that answers wait for more, and how many more make them wait on
 _TIDY_EVERY = timedelta(minutes=10)  #: between two looks for histories that may be dropped
-_STRAGGLER = timedelta(
-    seconds=1
-)  #: how long a pass waits for answers before it leaves the rest to come in later
+_STRAGGLER = timedelta(seconds=1)  #: how long a pass waits for answers; the rest come in later
 
 logger = structlog.get_logger(__name__)
 
@@ -96,6 +95,7 @@ class Cycle:
         """
         self._database, self._questions = database, Questions(cluster, buckets, callback_urls)
         self._now = now or database.clock()
+        self._steady = self._now if isinstance(self._now, SteadyClock) else None
         self._pacing, self._submit_limit = pacing, submit_limit
         self._soon = min(_SOON, pacing.cycle)
         # A claim is trusted while a call begun now ends before somebody else may take the job.
@@ -172,7 +172,8 @@ class Cycle:
         claim, limit = (jobs.claim_queued, self._submit_limit) if queued else (jobs.claim_due, CHUNK)
         trusted_until = asyncio.get_running_loop().time() + self._trust
         async with self._database.begin() as tx:
-            claimed = await claim(tx, limit=limit, now=now, until=now + self._pacing.claim, url_life=DAY)
+            until = now + self._pacing.claim
+            claimed = await claim(tx, limit=limit, now=now, until=until, url_life=DAY, clock=self._steady)
             unsent = [job.dataset_id for job in claimed if job.external_job_id is None]
             files = await datasets.find_many(tx, unsent) if unsent else {}
         self._in_hand += len(claimed)

@@ -50,6 +50,15 @@ class SteadyClock:
             return self._told
         return told + ago
 
+    def learn(self, told: datetime, asked_at: timedelta) -> None:
+        """What the source's clock was at when it was read for somebody, who asked when `asked_at` had `passed`.
+
+        That costs no question. As long as our own account may be right, by what was told, it goes on.
+        """
+        now = passed()
+        counted = told if self._told is None else self._told + (now - self._asked_at)
+        self._told, self._asked_at = min(max(counted, told), told + (now - asked_at)), now
+
 
 class KeptClock:
     """SQLite's clock: what this machine's said once since it booted, and what has passed since.

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
+from jobs.database.clock import SteadyClock, passed
 from jobs.database.datasets import COLUMNS as DATASET_COLUMNS
 from jobs.database.engine import Transaction
 from jobs.database.reading import Question, among, made_of
@@ -102,9 +103,18 @@ async def find(tx: Transaction, job_id: UUID) -> Job | None:
 
 
 async def claim_queued(
-    tx: Transaction, *, limit: int, now: datetime, until: datetime, url_life: timedelta
+    tx: Transaction,
+    *,
+    limit: int,
+    now: datetime,
+    until: datetime,
+    url_life: timedelta,
+    clock: SteadyClock | None = None,
 ) -> list[Job]:
-    """Take up the oldest due queued jobs: they are ours until `until`, and may have been sent from now on."""
+    """Take up the oldest due queued jobs: they are ours until `until`, and may have been sent from now on.
+
+    `clock` learns on Postgres what the time is there.
+    """
     due = (
         select(_row.id)
         .where(_row.status == JobStatus.QUEUED, _row.next_action_at <= now)
@@ -120,13 +130,22 @@ async def claim_queued(
         "updated_at": now,
         "revision": _row.revision + 1,
     }
-    return sorted(await _claim(tx, due, until, values), key=lambda job: (job.created_at, job.id))
+    return sorted(await _claim(tx, due, until, values, clock), key=lambda job: (job.created_at, job.id))
 
 
 async def claim_due(
-    tx: Transaction, *, limit: int, now: datetime, until: datetime, url_life: timedelta
+    tx: Transaction,
+    *,
+    limit: int,
+    now: datetime,
+    until: datetime,
+    url_life: timedelta,
+    clock: SteadyClock | None = None,
 ) -> list[Job]:
-    """Take up to `limit` other jobs that are due, the longest waiting first; they are ours until `until`."""
+    """Take up to `limit` other jobs that are due, the longest waiting first; they are ours until `until`.
+
+    `clock` as for `claim_queued`.
+    """
     due = (
         select(_row.id)
         .where(_row.status != JobStatus.QUEUED, _row.next_action_at <= now)
@@ -142,7 +161,7 @@ async def claim_due(
         "signed_until": case((unsent & worn, _at(now + url_life)), else_=_row.signed_until),
         "revision": case((unsent, _row.revision + 1), else_=_row.revision),  # `submitted_at` can be seen
     }
-    return await _claim(tx, due, until, values)
+    return await _claim(tx, due, until, values, clock)
 
 
 async def cancel(tx: Transaction, move: Move) -> None:
@@ -195,7 +214,11 @@ async def next_look(tx: Transaction) -> datetime | None:
 
 
 async def _claim(
-    tx: Transaction, due: Select[tuple[UUID]], until: datetime, values: Mapping[str, Any]
+    tx: Transaction,
+    due: Select[tuple[UUID]],
+    until: datetime,
+    values: Mapping[str, Any],
+    clock: SteadyClock | None,
 ) -> list[Job]:
     # A WITH that locks is asked once. In an IN, some plans ask it for every row, and claim beyond the limit.
     chosen = due.cte("due")
@@ -206,7 +229,13 @@ async def _claim(
         .returning(*COLUMNS)
         .execution_options(synchronize_session=False)
     )
-    return [job_of(row) for row in await tx.execute(statement)]
+    if clock is None or tx.dialect.name != "postgresql":
+        return [job_of(row) for row in await tx.execute(statement)]
+    asked_at = passed()
+    rows = (await tx.execute(statement.returning(func.clock_timestamp()))).all()
+    if rows:
+        clock.learn(rows[-1][-1], asked_at)
+    return [job_of(row[:-1]) for row in rows]
 
 
 def _held_by(claimed: Job) -> ColumnElement[bool]:

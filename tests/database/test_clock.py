@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.database import Database, DatabaseUnavailable, KeptClock, SteadyClock
+from jobs.database import Database, DatabaseUnavailable, KeptClock, SteadyClock, jobs
 from jobs.database import clock as clocks
 from jobs.domain.lifecycle import JobStatus
 from tests.database.rows import put_one, sql
@@ -171,3 +171,32 @@ async def test_a_steady_clock_asks_now_and_then_and_goes_on_without(monkeypatch:
     assert await steady() == NINE + timedelta(seconds=26)
     with pytest.raises(DatabaseUnavailable):
         await SteadyClock(source)()
+
+
+async def test_what_is_told_by_the_way_is_no_question_and_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    up, source = [timedelta()], Source([NINE])
+    monkeypatch.setattr(clocks, "passed", lambda: up[0])
+    steady = SteadyClock(source)
+    assert await steady() == NINE
+    for seconds in (8, 16, 24):
+        asked_at, up[0] = timedelta(seconds=seconds - 1), timedelta(seconds=seconds)
+        steady.learn(NINE + up[0] - timedelta(milliseconds=300), asked_at)
+        assert await steady() == NINE + up[0]  # our own account may be right
+    for ahead, told in ((HOURS, HOURS), (-HOURS, -HOURS + timedelta(seconds=1))):
+        steady.learn(NINE + up[0] + ahead, up[0] - timedelta(seconds=1))
+        assert await steady() == NINE + up[0] + told  # it is not
+    assert source.asked == 1
+    untold = SteadyClock(source)
+    untold.learn(NINE, up[0])
+    assert (await untold(), source.asked) == (NINE, 1)
+
+
+async def test_a_claim_tells_the_time(database: Database) -> None:
+    await put_one(database, JobStatus.RUNNING, next_action_at=NINE)
+    source = Source([NINE])
+    steady, now = SteadyClock(source), await database.now()
+    async with database.begin() as tx:
+        assert await jobs.claim_due(tx, limit=1, now=now, until=now + HOURS, url_life=HOURS, clock=steady)
+    if database.dialect == "postgresql":
+        assert now <= await steady() <= await database.now() + timedelta(seconds=1)
+    assert source.asked == 0
