@@ -234,23 +234,30 @@ async def _read(answer: aiohttp.ClientResponse, most: int, key: bytes) -> _Answe
 
     Errors are shown to users, and some servers quote the request in them: our key is taken out.
     """
-    spoilt = None
-    body = bytearray()
+    spoilt, body, too_long = None, b"", f"it answered {answer.status} with more than {most} bytes"
     if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         spoilt = f"it answered {answer.status} with a compressed body"
     elif (answer.content_length or 0) > most:
-        spoilt = f"it answered {answer.status} with more than {most} bytes"
+        spoilt = too_long
     else:
-        async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > most:
-                spoilt = f"it answered {answer.status} with more than {most} bytes"
-                break
+        body = await _body(answer.content, most)
+        if len(body) > most:
+            spoilt = too_long
     if spoilt:
         answer.close()  # the rest is never read, so the connection is of no further use
-    return _Answer(
-        answer.status, answer.headers, b"" if spoilt else bytes(body).replace(key, _REDACTED), spoilt
-    )
+    return _Answer(answer.status, answer.headers, b"" if spoilt else body.replace(key, _REDACTED), spoilt)
+
+
+async def _body(content: aiohttp.StreamReader, most: int) -> bytes:
+    """All of it, or a little more than `most` bytes."""
+    if content.is_eof():  # nearly always: it came with the status line
+        return content.read_nowait()
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > most:
+            break
+    return bytes(body)
 
 
 def _proof(seen: Sighting, *, over: bool) -> Sighting:
