@@ -39,6 +39,7 @@ from jobs.domain.lifecycle import Step, next_step
 from jobs.domain.moves import Move
 from jobs.domain.pacing import Pacing
 from jobs.domain.sighting import Accepted, Sighting, Unclear
+from jobs.garbage import collect_less
 from jobs.questions import Lane, Questions
 from jobs.settings import Settings
 
@@ -330,6 +331,7 @@ async def open_cycle(settings: Settings) -> AsyncIterator[Cycle]:
         try:
             await check_schema(database)
             now = database.clock()
+            collect_less()
             async with open_cluster(url, key, settings.cluster_timeout, now=now) as cluster:
                 cycle = Cycle(
                     database,

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from jobs.buckets import StorageMisconfigured
 from jobs.database import Database, DatabaseUnavailable, SchemaMismatch
 from jobs.database.migrate import check_schema
+from jobs.garbage import collect_less
 from jobs.logs import configure_logging
 from jobs.settings import Settings, SettingsError
 from server.app import create_app
@@ -35,6 +36,7 @@ def main() -> int:
         app = create_app(settings)
         asyncio.run(_check(settings))
         with _listener(settings.host, settings.port) as listener:
+            collect_less()
             logger.info("listening", host=settings.host, port=settings.port, public_url=settings.public_url)
             uvicorn.Server(server_config(app)).run(sockets=[listener])
     except (SettingsError, StorageMisconfigured, SchemaMismatch, DatabaseUnavailable, CannotListen) as exc:

@@ -27,6 +27,7 @@ from jobs.cycle import Cycle
 from jobs.database import Database
 from jobs.domain.pacing import Pacing
 from jobs.domain.sighting import Report
+from jobs.garbage import collect_less
 from tests.bench.data import job_id
 from tests.bench.natural_loop import one_after_another
 from tests.bench.natural_models import sessions
@@ -112,6 +113,7 @@ async def _work(order: Order) -> None:
             "loop": lambda: one_after_another(sessions(order.owner), client, order.cluster, _LOOPED),
         }
         await _ask_all(cluster, 200)  # connections, caches
+        collect_less()  # as a worker does
         await database.now()
         _say(b'"ready"')
         while line := await asyncio.to_thread(sys.stdin.readline):
