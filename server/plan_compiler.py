@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     DocumentNode,
@@ -126,13 +126,13 @@ def _resolver(
         return lambda source, _: get(source)
     sources = [named.name for named in (function.parent_parameter, function.root_parameter) if named]
     info = function.info_parameter.name if function.info_parameter else None
-    takes_self = function.self_parameter is not None
+    takes_self, call = function.self_parameter is not None, cast("Callable[..., Any]", function.wrapped_func)
 
     def resolve(source: Any, asking: Asking) -> Any:
         given = arguments(asking) | dict.fromkeys(sources, source)
         if info:
             given[info] = asking
-        return function(source, **given) if takes_self else function(**given)
+        return call(source, **given) if takes_self else call(**given)
 
     return resolve
 
