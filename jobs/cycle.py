@@ -201,6 +201,9 @@ class Cycle:
         except Exception:
             logger.exception("a job could not be followed", job=str(job.id))
             self._done([taken])
+        except asyncio.CancelledError:
+            self._done([taken])
+            raise
         else:
             self._answered(taken)
 

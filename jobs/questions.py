@@ -85,7 +85,7 @@ class Lane(Generic[T]):
     """
 
     def __init__(self, work: Callable[[T], Awaitable[None]], most: int) -> None:
-        """`work` raises nothing; `most` pieces of it go on at the same time."""
+        """`work` raises nothing but that it was cancelled; `most` pieces of it go on at the same time."""
         self._work, self._most = work, most
         self._waiting = deque[T]()
         self._busy: set[asyncio.Task[None]] = set()
@@ -93,8 +93,7 @@ class Lane(Generic[T]):
     def put(self, piece: T) -> None:
         """Have it worked on as soon as its turn comes."""
         self._waiting.append(piece)
-        if len(self._busy) < self._most:
-            self._busy.add(asyncio.create_task(self._go_on()))
+        self._begin()
 
     async def close(self) -> None:
         """Work no more, also on what has begun."""
@@ -104,6 +103,10 @@ class Lane(Generic[T]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _begin(self) -> None:
+        if self._waiting and len(self._busy) < self._most:
+            self._busy.add(asyncio.create_task(self._go_on()))
+
     async def _go_on(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
@@ -112,3 +115,4 @@ class Lane(Generic[T]):
                 await self._work(self._waiting.popleft())
         finally:
             self._busy.discard(task)  # at once: what is put in next must find somebody to take it
+            self._begin()  # where a piece of work was cancelled, and others wait
