@@ -121,9 +121,10 @@ class AsJson(TypeDecorator[T], Generic[T]):
         """JSON text."""
         return None if value is None else encode_json(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> T | None:
-        """The value that was put in."""
-        return None if value is None else self._decoder.decode(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """The value that was put in, of JSON text: rows have three of them, and wait for no more than that."""
+        decode = self._decoder.decode
+        return lambda value: None if value is None else decode(value)
 
 
 class ArrayText(TypeDecorator[Sequence[Any]]):
@@ -155,15 +156,16 @@ class Word(TypeDecorator[W], Generic[W]):
 
     def __init__(self, vocabulary: type[W]) -> None:
         self.vocabulary = vocabulary
+        self._words: dict[str | None, W | None] = {None: None, **{word.value: word for word in vocabulary}}
         super().__init__()
 
     def process_bind_param(self, value: W | None, dialect: Dialect) -> str | None:
         """Its text."""
         return None if value is None else value.value
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> W | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """The word."""
-        return None if value is None else self.vocabulary(value)
+        return self._words.__getitem__
 
 
 class PackedParts(TypeDecorator[Parts]):
