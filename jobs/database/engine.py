@@ -204,7 +204,7 @@ def told_apart(exc: BaseException) -> DatabaseUnavailable | RowRefused | None:
         ):
             # The last is what who writes hears while the server's farewell has come, and its hanging up not yet.
             return DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}")
-        case IntegrityError():
+        case IntegrityError() | asyncpg.IntegrityConstraintViolationError():
             return RowRefused(_first_line(exc))
         case DBAPIError() | asyncpg.PostgresError() | asyncpg.InterfaceError() if _is_outage(exc):
             return DatabaseUnavailable(f"The database cannot be used now: {_first_line(exc)}")

@@ -1,7 +1,8 @@
 """Points on training curves: one row per job and step, whoever reports it, however often."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    cast,
     func,
     literal_column,
     or_,
@@ -25,10 +25,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.database import rollups
 from jobs.database.engine import Transaction
-from jobs.database.parameters import as_json, as_table
+from jobs.database.parameters import as_array, as_columns, as_json, as_table
 from jobs.database.reading import Question, among
 from jobs.database.tables import metrics_points
-from jobs.database.types import ArrayText
 from jobs.domain.metrics import SERIES, Curve, Point
 from jobs.domain.thinning import LAST_STEP, NARROWEST, fitting, grain_of, likely_width
 
@@ -36,7 +35,7 @@ _row = metrics_points.c
 #: What ranks two reports. Nobody sees it, and of all columns an instant takes longest to read.
 _RANKS = ("reported_at", "from_callback")
 _SHOWN = tuple(_row[name] for name in Point._fields if name not in _RANKS)
-_NAMES = ("job_id", *Point._fields)
+_COLUMNS = {name: _row[name].type for name in ("job_id", *Point._fields)}
 _OF_JOB = _row.job_id == bindparam("job_id")
 _IN_RANGE = (_OF_JOB, _row.step >= bindparam("low"), _row.step <= bindparam("high"))
 _NEWEST: Question[Sequence[Any]] = Question(
@@ -78,25 +77,8 @@ async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point
 
     A few more make roll-ups, where a stretch of a history is complete or has changed.
     """
-    rounds: list[dict[tuple[UUID, int], Point]] = []
-    for job_id, points in told:
-        for point in points:
-            step = job_id, point.step
-            for steps in rounds:
-                if step not in steps:
-                    steps[step] = point
-                    break
-            else:
-                rounds.append({step: point})
-    for steps in rounds:
-        rows = [(job_id, *point) for (job_id, _), point in steps.items()]
-        if tx.dialect.name == "postgresql":
-            columns = dict(zip(_NAMES, zip(*rows, strict=True), strict=True))
-            stored = [rollups.Stored(*row) for row in await tx.execute(_upsert_columns(), columns)]
-        else:
-            stored = await _newest_before(tx, steps)
-            await tx.execute(_upsert_rows(), [dict(zip(_NAMES, row, strict=True)) for row in rows])
-        await rollups.follow(tx, stored)
+    for points in _rounds(told):
+        await rollups.follow(tx, await _store(tx, points))
 
 
 async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> Curve:
@@ -131,17 +113,47 @@ async def thinned(
         grain = grain_of(buckets.width)
 
 
-async def _newest_before(tx: Transaction, told: Iterable[tuple[UUID, int]]) -> list[rollups.Stored]:
+def _rounds(told: Iterable[tuple[UUID, Sequence[Point]]]) -> Iterator[dict[UUID, Sequence[Point]]]:
+    """The points of each job, so that none of a round names a step again; who came first is in an earlier round."""
+    left: dict[UUID, Sequence[Point]] = {}
+    for job_id, points in told:
+        if points:
+            left[job_id] = [*left[job_id], *points] if job_id in left else points
+    while left:
+        this, left = left, {}
+        for job_id, points in this.items():
+            firsts = {point.step: point for point in reversed(points)}
+            if len(firsts) < len(points):
+                this[job_id] = list(firsts.values())
+                left[job_id] = [point for point in points if firsts[point.step] is not point]
+        yield this
+
+
+async def _store(tx: Transaction, told: Mapping[UUID, Sequence[Point]]) -> list[rollups.Stored]:
+    """Store the points of a round, and say of it what `rollups.follow` wants to be told."""
+    job_ids = [job_id for job_id, points in told.items() for _ in points]
+    points = list(chain.from_iterable(told.values()))
+    if tx.dialect.name == "postgresql":
+        columns = zip(_COLUMNS.items(), (job_ids, *zip(*points, strict=True)), strict=True)
+        return await _UPSERT.all(tx, **{name: as_array(values, type_) for (name, type_), values in columns})
+    stored = await _newest_before(tx, told)
+    rows = (
+        dict(zip(_COLUMNS, (job_id, *point), strict=True))
+        for job_id, point in zip(job_ids, points, strict=True)
+    )
+    await tx.execute(_upsert_rows(), list(rows))
+    return stored
+
+
+async def _newest_before(tx: Transaction, told: Mapping[UUID, Sequence[Point]]) -> list[rollups.Stored]:
     """For SQLite: the newest step of each job, and what is about to be stored."""
-    steps: dict[UUID, list[int]] = {}
-    for job_id, step in told:
-        steps.setdefault(job_id, []).append(step)
     job = as_table(tx.dialect.name, "jobs", {"job_id": _row.job_id.type}, name="job")
     newest = select(func.max(_row.step)).where(_row.job_id == job.c.job_id).scalar_subquery()
     found = await tx.execute(
-        select(job.c.job_id, newest), {"jobs": as_json([{"job_id": job_id} for job_id in steps])}
+        select(job.c.job_id, newest), {"jobs": as_json([{"job_id": job_id} for job_id in told])}
     )
-    return [rollups.Stored(job_id, before, sorted(steps[job_id])) for job_id, before in found]
+    steps = {job_id: sorted(point.step for point in points) for job_id, points in told.items()}
+    return [rollups.Stored(job_id, before, steps[job_id]) for job_id, before in found]
 
 
 @cache
@@ -151,21 +163,14 @@ def _upsert_rows() -> Insert:
     return merging
 
 
-@cache
-def _upsert_columns() -> Select[Any]:
-    """For Postgres: each column travels as one array, and what a row costs is then next to nothing.
+def _upsert_columns(_: str) -> Select[Any]:
+    """For Postgres, all at once.
 
     Gives back what `rollups.follow` wants to be told, of the jobs that may have roll-ups due: job, newest step before, and
     the steps whose points are new or have changed.
     """
-    columns = [_row[name] for name in _NAMES]
-    arrays = [
-        cast(bindparam(column.name, type_=ArrayText(column.type)), postgresql.ARRAY(column.type))
-        for column in columns
-    ]
-    told = func.unnest(*arrays).table_valued(*_NAMES, name="told").render_derived()
     insert = postgresql.insert(metrics_points)
-    merging = _merging(insert.from_select(list(_NAMES), select(told)))
+    merging = _merging(insert.from_select(list(_COLUMNS), select(as_columns(_COLUMNS, name="told"))))
     stored = merging.returning(_row.job_id, _row.step).cte("stored")
     steps = postgresql.aggregate_order_by(stored.c.step, stored.c.step)
     job = (
@@ -182,11 +187,15 @@ def _upsert_columns() -> Select[Any]:
     before = select(func.max(_row.step).label("newest")).where(_row.job_id == job.c.job_id).lateral("before")
     low = func.least(job.c.low, before.c.newest, type_=Integer())
     high = func.greatest(job.c.high, before.c.newest, type_=Integer())
+    narrowest = literal_column(str(NARROWEST), Integer())
     return (
         select(job.c.job_id, before.c.newest, job.c.steps)
         .select_from(job.join(before, true()))
-        .where(low // NARROWEST != high // NARROWEST)
+        .where(low // narrowest != high // narrowest)
     )
+
+
+_UPSERT = Question(_upsert_columns, lambda row: rollups.Stored(*row))
 
 
 def _merging(insert: Any) -> Any:
@@ -224,7 +233,10 @@ def _is_newer(new: Any) -> ColumnElement[bool]:
 
 def _rank(report: Any) -> ColumnElement[int]:
     """Two clocks are compared; where one is missing, a callback outranks a poll."""
-    return case((report.reported_at.is_not(None), 1), (report.from_callback, 2), else_=0)
+    by_clock, by_callback, by_poll = (literal_column(rank, Integer()) for rank in "120")
+    return case(
+        (report.reported_at.is_not(None), by_clock), (report.from_callback, by_callback), else_=by_poll
+    )
 
 
 def _preferred(newer: ColumnElement[bool], new: Any, old: Any) -> ColumnElement[Any]:

@@ -21,6 +21,7 @@ _SETTINGS = {
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",
 }
+_PREPARED = {"max_cacheable_statement_size": 0}  # of any length: the longest is one that is asked most
 _BEGIN = {True: "BEGIN", False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 _CLAIMS = "SELECT set_config('request.jwt.claims', convert_from('\\x{}', 'UTF8'), true)"
 _WAIT_SECONDS = 10
@@ -39,7 +40,7 @@ class Connections:
             url,
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
-            connect_args={"server_settings": _SETTINGS, "timeout": 5, "command_timeout": 60},
+            connect_args={"server_settings": _SETTINGS, "timeout": 5, "command_timeout": 60, **_PREPARED},
             **arguments,
         )
         self._idle: list[AsyncConnection] = []

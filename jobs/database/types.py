@@ -1,8 +1,6 @@
 """Column types that mean the same in both databases, and read well in both for people with a SQL prompt."""
 
-import json
 import struct
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -10,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import JSON, DateTime, Dialect, Float, LargeBinary, Numeric, String, Text, Uuid
+from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, Numeric, String, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -125,27 +123,6 @@ class AsJson(TypeDecorator[T], Generic[T]):
         """The value that was put in, of JSON text: rows have three of them, and wait for no more than that."""
         decode = self._decoder.decode
         return lambda value: None if value is None else decode(value)
-
-
-class ArrayText(TypeDecorator[Sequence[Any]]):
-    """A parameter that is an array of `of`, as text to be cast: Postgres' driver takes long over each value of an array."""
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, of: TypeEngine[Any]) -> None:
-        self.of = of
-        super().__init__()
-
-    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> str | None:
-        """As Postgres writes an array, which is nearly as JSON does."""
-        if value is None:
-            return None
-        if isinstance(self.of, UtcDateTime) and any(each and each.tzinfo is None for each in value):
-            raise ValueError("an instant has no time zone")
-        # Of NaN msgspec makes null, which is another value.
-        listed = json.dumps(value) if isinstance(self.of, Float) else encode_json(value)
-        return "{" + listed[1:-1] + "}"
 
 
 class Word(TypeDecorator[W], Generic[W]):

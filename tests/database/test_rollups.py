@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
 
 from jobs.database import Database, metrics, rollups
 from jobs.database.engine import Transaction
@@ -17,6 +16,7 @@ from jobs.domain.thinning import LAST_STEP, thin
 from tests.database.acts import go_back
 from tests.database.rows import look, put_one, shown, sql
 from tests.domain.factories import a_point, after
+from tests.statements import statements
 
 
 @pytest.fixture
@@ -174,12 +174,10 @@ async def test_a_thinned_curve_stays_as_it_is_when_its_points_are_dropped(databa
 
 async def test_points_that_complete_no_stretch_cost_one_statement(database: Database, job: Job) -> None:
     await deliver(database, job, run(0, 700))
-    seen: list[str] = []
-    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *told: seen.append(told[2]))
-    async with database.begin() as tx:
-        await metrics.upsert(tx, job.id, run(700, 100))
-    statements = [statement for statement in seen if "metrics_" in statement]
-    assert len(statements) == (1 if database.dialect == "postgresql" else 2)
+    with statements(database) as seen:
+        async with database.begin() as tx:
+            await metrics.upsert(tx, job.id, run(700, 100))
+    assert len(seen) == (1 if database.dialect == "postgresql" else 2)
 
 
 async def test_postgres_tells_only_of_jobs_that_may_have_roll_ups_due(
