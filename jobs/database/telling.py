@@ -7,10 +7,11 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Row, Select, Update, select, update
+from sqlalchemy import ColumnElement, FromClause, Select, Update, literal_column, select, update
 
 from jobs.database.engine import Transaction
-from jobs.database.parameters import RowList
+from jobs.database.parameters import ColumnList
+from jobs.database.reading import Question, made_of
 from jobs.database.tables import training_jobs
 from jobs.domain.lifecycle import ACTIVE, JobStatus
 from jobs.domain.progress import Standing
@@ -23,8 +24,8 @@ _TOLD = (
     *("progress", "current_epoch", "current_step", "total_steps", "current_stage", "current_metrics"),
     *("updated_at", "next_action_at"),
 )
-_OWNED_ROWS = RowList({name: _row[name].type for name in ("id", "user_id")})
-_TOLD_ROWS = RowList({name: _row[name].type for name in ("id", *_TOLD)})
+_OWNED_ROWS = ColumnList({name: _row[name].type for name in ("id", "user_id")})
+_TOLD_ROWS = ColumnList({name: _row[name].type for name in ("id", *_TOLD)})
 
 
 async def hold(tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Standing]:
@@ -32,8 +33,8 @@ async def hold(tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Standi
 
     So nobody waits for a job while holding others: two who do that could wait for each other.
     """
-    found = map(_standing, await tx.execute(_hold(tx.dialect.name), _owned(tx, wanted)))
-    return {(job.id, job.user_id): job for job in found}
+    held = await _HOLD.all(tx, **_owned(tx, wanted))
+    return {(job.id, job.user_id): job for job in held}
 
 
 async def statuses(tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, JobStatus]:
@@ -44,18 +45,21 @@ async def statuses(tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Jo
 
 async def tell(tx: Transaction, told: Sequence[Standing]) -> None:
     """Store what was told of jobs that `hold` holds, and when they are looked at next."""
-    rows = map(attrgetter("id", *_TOLD), told)
-    await tx.execute(_tell(tx.dialect.name), _TOLD_ROWS.parameter(tx.dialect.name, rows))
+    rows = _TOLD_ROWS.parameter(tx.dialect.name, map(attrgetter("id", *_TOLD), told))
+    if tx.dialect.name == "postgresql":
+        await _TELL.all(tx, **rows)
+    else:
+        await tx.execute(_tell("sqlite"), rows)
 
 
 def _owned(tx: Transaction, wanted: Collection[Owned]) -> dict[str, str]:
     return _OWNED_ROWS.parameter(tx.dialect.name, wanted)
 
 
-@cache
 def _hold(dialect: str) -> Select[Any]:
     wanted = _OWNED_ROWS.table(dialect)
-    query = select(*(_row[name] for name in _STANDING)).where(_is_one(wanted), _row.status.in_(ACTIVE))
+    is_active = _row.status.in_([literal_column(f"'{status}'") for status in ACTIVE])
+    query = select(*(_row[name] for name in _STANDING)).where(_is_one(wanted), is_active)
     return query.with_for_update(of=training_jobs, key_share=True, skip_locked=True)
 
 
@@ -67,7 +71,7 @@ def _statuses(dialect: str) -> Select[tuple[UUID, str, JobStatus]]:
 @cache
 def _tell(dialect: str) -> Update:
     new = _TOLD_ROWS.table(dialect).c
-    values = {name: new[name] for name in _TOLD} | {"revision": _row.revision + 1}
+    values = {name: new[name] for name in _TOLD} | {"revision": _row.revision + literal_column("1")}
     return update(training_jobs).where(_row.id == new.id).values(values)
 
 
@@ -75,5 +79,7 @@ def _is_one(wanted: FromClause) -> ColumnElement[bool]:
     return (_row.id == wanted.c.id) & (_row.user_id == wanted.c.user_id)
 
 
-def _standing(row: Row[Any]) -> Standing:
-    return Standing(**dict(zip(_STANDING, row, strict=True)))
+_HOLD = Question(_hold, made_of(Standing))
+_TELL = Question(  # as a `SELECT`, which Postgres' driver is asked without SQLAlchemy
+    lambda dialect: select(_tell(dialect).returning(_row.id).cte("told").c.id), tuple
+)
