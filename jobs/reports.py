@@ -19,7 +19,10 @@ from jobs.domain.progress import told_by_trainer, wakes
 from jobs.domain.sighting import Report
 
 _CALM = timedelta(seconds=1)  #: between two looks at a job that reports ask for
-_MOST_REPORTS, _MOST_POINTS = 500, 5_000  #: of one transaction
+_MOST_REPORTS, _MOST_POINTS = (
+    500,
+    800,
+)  #: of one transaction; to read the next ones takes as long as to write so many
 _WRITERS = 2  #: transactions at a time
 _QUIET_TURNS = 2  #: of the event loop without a new report, after which nobody else is waited for
 _PATIENCE = 10.0  #: seconds that a report waits for a job that somebody else holds
@@ -85,11 +88,7 @@ class Reports:
         loop = asyncio.get_running_loop()
         waiting = _Waiting((job_id, user_id), report, loop.create_future(), loop.time() + _PATIENCE)
         self._waiting.append(waiting)
-        if not self._is_gathering and len(self._writers) < _WRITERS:
-            self._is_gathering = True
-            writer = asyncio.create_task(self._write_all())
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+        self._have_written()
         return await waiting.answer
 
     async def close(self) -> None:
@@ -97,11 +96,21 @@ class Reports:
         while self._writers:
             await asyncio.wait(self._writers)
 
+    def _have_written(self) -> None:
+        """Let somebody begin with what waits, unless all are at work or somebody is about to."""
+        if not self._is_gathering and len(self._writers) < _WRITERS:
+            self._is_gathering = True
+            writer = asyncio.create_task(self._write_all())
+            self._writers.add(writer)
+            writer.add_done_callback(self._writers.discard)
+
     async def _write_all(self) -> None:
         """Write until nothing waits but what the other writer goes on with."""
         while group := await self._next_group():
             owned = {waiting.owned for waiting in group}
             self._written |= owned
+            if self._waiting:
+                self._have_written()
             try:
                 held_up = await self._write(group)
             finally:

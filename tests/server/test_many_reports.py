@@ -78,6 +78,16 @@ async def test_reports_that_come_at_once_share_a_transaction(house: House, group
         assert await steps(house, job) == [120, 200, 201, 202, 203, 204]
 
 
+async def test_many_points_at_once_are_shared_out(house: House, groups: list[set[UUID]]) -> None:
+    jobs = [await house.running() for _ in range(3)]
+    report = Report(points=tuple(a_point(step) for step in range(400)))
+    outcomes = await asyncio.gather(*(taken(house, job, report) for job in jobs))
+    assert outcomes == [[TAKEN]] * 3
+    assert groups == [{jobs[0].id, jobs[1].id}, {jobs[2].id}]
+    for job in jobs:
+        assert len(await steps(house, job)) == 400
+
+
 async def test_reports_of_one_job_are_taken_in_the_order_in_which_they_came(house: House) -> None:
     job = await house.running()
     reports = [
