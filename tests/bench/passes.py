@@ -9,15 +9,13 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
 import uvloop
-from sqlalchemy import event
 
 from jobs import meters
 from jobs.buckets import LocalBuckets
@@ -31,6 +29,7 @@ from jobs.garbage import collect_less
 from tests.bench.data import job_id
 from tests.bench.natural_loop import one_after_another
 from tests.bench.natural_models import sessions
+from tests.statements import statements
 
 IN_FLIGHT = 64
 _LOOPED = 300  #: jobs that the one-after-another loop takes: its rate does not depend on them
@@ -101,12 +100,13 @@ def _answered_polls() -> int:
 
 async def _work(order: Order) -> None:
     database = Database.open(order.database)
-    statements = _Statements(database)
     async with (
+        AsyncExitStack() as stack,
         httpx.AsyncClient(timeout=10) as client,
         open_cluster(order.cluster, "key", _CALL_TIMEOUT) as cluster,
         _cycle(database, cluster) as cycle,
     ):
+        asked = stack.enter_context(statements(database))
         acts: dict[str, Callable[[], Awaitable[int]]] = {
             "whole": lambda: _pass(cycle),
             "polls": lambda: _ask_all(cluster, order.jobs),
@@ -117,9 +117,9 @@ async def _work(order: Order) -> None:
         await database.now()
         _say(b'"ready"')
         while line := await asyncio.to_thread(sys.stdin.readline):
-            before = time.process_time(), statements.count
+            before = time.process_time(), len(asked)
             jobs = await acts[line.strip()]()
-            cpu, sent = time.process_time() - before[0], statements.count - before[1]
+            cpu, sent = time.process_time() - before[0], len(asked) - before[1]
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             _say(msgspec.json.encode(Did(jobs, cpu, sent, memory)))
     await database.close()
@@ -128,17 +128,6 @@ async def _work(order: Order) -> None:
 def _say(line: bytes) -> None:
     sys.stdout.write(line.decode() + "\n")
     sys.stdout.flush()
-
-
-class _Statements:
-    """Counts what is sent to the database."""
-
-    def __init__(self, database: Database) -> None:
-        self.count = 0
-        event.listen(database.engine.sync_engine, "before_cursor_execute", self._one_more)
-
-    def _one_more(self, *_: Any) -> None:
-        self.count += 1
 
 
 if __name__ == "__main__":
