@@ -6,14 +6,14 @@ The token is looked at first, so that a stranger learns nothing, not even whethe
 from functools import lru_cache
 from uuid import UUID
 
-import msgspec
 import structlog
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobs.commands import Commands
 from jobs.database import Now
-from jobs.domain.payload import read_json, read_report
+from jobs.domain.payload import read_report
+from jobs.parsing import parse_json
 from jobs.reports import CallbackOutcome
 from server.answers import Reply
 from server.bodies import announced, read_body
@@ -29,7 +29,6 @@ MOST_BYTES = 16 * 1024 * 1024  #: of all reports that are being read or written
 _LEAST_BYTES = 2 * 1024  #: for which one counts, however short it is
 _REMEMBERED = 10_000  # jobs with tokens that were good
 _NAME = b"token="
-_decode = msgspec.json.Decoder().decode
 
 _TAKEN = Reply(202, {"Content-Type": JSON}, b'{"status":"taken"}')
 
@@ -69,7 +68,7 @@ class _Callbacks:
         # One that must wait, or is refused, is not read.
         async with self._quota.turn(text):
             with self._room.held(max(announced(scope, MAX_BODY), _LEAST_BYTES)):
-                document = _read(await read_body(scope, receive, MAX_BODY))
+                document = parse_json(await read_body(scope, receive, MAX_BODY))
                 report = read_report(document, await self._clock(), from_callback=True)
                 if report is None:
                     raise Refused(400, "BAD_REQUEST", "The body is no JSON object in UTF-8.")
@@ -108,14 +107,6 @@ def _uuid(text: str) -> UUID | None:
     except ValueError:
         return None
     return read if str(read) == text else None
-
-
-def _read(body: bytes) -> object:
-    """As `read_json`, which takes four times as long, and takes what JSON has no word for: NaN and infinities."""
-    try:
-        return _decode(body)
-    except (ValueError, RecursionError):
-        return read_json(body)
 
 
 def _sent(document: object) -> int:

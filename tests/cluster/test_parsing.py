@@ -5,8 +5,8 @@ import json
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobs.cluster import parse_answer
 from jobs.domain.payload import read_json, read_status
+from jobs.parsing import parse_json
 from tests.domain.factories import NOON
 
 figures = st.none() | st.integers() | st.floats() | st.booleans() | st.text(max_size=5)
@@ -34,9 +34,9 @@ documents = st.fixed_dictionaries(
 @example(b'{"stage": "\\ud800", "progress": 1, "progress": 2}')
 @example(b"[" * 100_000)
 def test_both_ways_of_parsing_tell_the_same(body: bytes) -> None:
-    assert read_status(200, {}, body, NOON, parse=parse_answer) == read_status(200, {}, body, NOON)
+    assert read_status(200, {}, body, NOON, parse=parse_json) == read_status(200, {}, body, NOON)
 
 
 def test_what_is_nothing_special_is_parsed_alike() -> None:
     body = b' {"status": "running", "points": [{"step": 1, "epoch": 0}], "stage": "\xc3\xbc\\u2028\\ud83d\\ude00"} '
-    assert parse_answer(body) == read_json(body) is not None
+    assert parse_json(body) == read_json(body) is not None
