@@ -13,6 +13,8 @@ class Media(Enum):
     JSON = "application/json"
     HTML = "text/html"
 
+    __hash__ = object.__hash__  # Enum's own is in Python; each answer that is remembered is found by it
+
     @property
     def content_type(self) -> str:
         """The Content-Type header."""

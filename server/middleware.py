@@ -67,7 +67,9 @@ class Edge:
                 message["headers"] = _completed(status, message.get("headers", ()), request_id)
             await send(message)
 
-        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        structlog.contextvars.bind_contextvars(
+            request_id=request_id
+        )  # in this task, which ends with the request
         shortcut = self._shortcut(path, scope["method"])
         try:
             await (shortcut.app if shortcut else self._app)(scope, receive, sent)
@@ -85,7 +87,6 @@ class Edge:
                 logger.warning(
                     "request", method=scope["method"], route=route, status=status, seconds=round(took, 3)
                 )
-            structlog.contextvars.reset_contextvars(**bound)
         return None
 
     def _shortcut(self, path: str, method: str) -> Route | None:

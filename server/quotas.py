@@ -55,7 +55,10 @@ class Quota:
     async def enter(self, who: str) -> _Caller:
         """Count a request and wait for its turn; give what comes back to `leave`."""
         caller = await self._counted_by_all(who) if self._shared else self._counted(who)
-        await self._admit(caller)
+        if caller.running < self._at_once:
+            caller.running += 1
+        else:
+            await self._wait(caller)
         return caller
 
     @staticmethod
@@ -98,10 +101,8 @@ class Quota:
         sentence = f"This is more than {self._per_minute:,} a minute. Go on in {seconds} s."
         return Refused(429, "RATE_LIMITED", sentence, {"Retry-After": str(seconds)})
 
-    async def _admit(self, caller: _Caller) -> None:
-        if caller.running < self._at_once:
-            caller.running += 1
-            return
+    async def _wait(self, caller: _Caller) -> None:
+        """Until somebody who leaves hands its place on."""
         if len(caller.waiting) >= self._waiting:
             raise self._crowded()
         turn = asyncio.get_running_loop().create_future()
