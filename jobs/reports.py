@@ -19,10 +19,8 @@ from jobs.domain.progress import told_by_trainer, wakes
 from jobs.domain.sighting import Report
 
 _CALM = timedelta(seconds=1)  #: between two looks at a job that reports ask for
-_MOST_REPORTS, _MOST_POINTS = (
-    500,
-    800,
-)  #: of one transaction; to read the next ones takes as long as to write so many
+_MOST_REPORTS = 500  #: of one transaction
+_MOST_POINTS = 800  #: likewise: to read the next ones takes as long as to write so many
 _WRITERS = 2  #: transactions at a time
 _QUIET_TURNS = 2  #: of the event loop without a new report, after which nobody else is waited for
 _PATIENCE = 10.0  #: seconds that a report waits for a job that somebody else holds
