@@ -67,9 +67,8 @@ class Edge:
                 message["headers"] = _completed(status, message.get("headers", ()), request_id)
             await send(message)
 
-        structlog.contextvars.bind_contextvars(
-            request_id=request_id
-        )  # in this task, which ends with the request
+        # In this task, which ends with the request.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         shortcut = self._shortcut(path, scope["method"])
         try:
             await (shortcut.app if shortcut else self._app)(scope, receive, sent)
