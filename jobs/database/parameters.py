@@ -47,8 +47,9 @@ class ColumnList(RowList):
         """The rows, as `RowList` says."""
         if dialect != "postgresql":
             return super().parameter(dialect, rows)
-        columns = zip(self._columns.items(), zip(*rows, strict=True), strict=True)
-        return {name: as_array(values, type_) for (name, type_), values in columns}
+        columns = list(zip(*rows, strict=True)) or [()] * len(self._columns)
+        named = zip(self._columns.items(), columns, strict=True)
+        return {name: as_array(values, type_) for (name, type_), values in named}
 
 
 def as_table(

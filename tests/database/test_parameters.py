@@ -38,6 +38,16 @@ async def test_every_value_arrives_as_it_was(database: Database, kind: type[RowL
     assert [tuple(row) for row in found] == rows
 
 
+@pytest.mark.parametrize("kind", [RowList, ColumnList])
+async def test_no_row_is_a_table_without_rows(database: Database, kind: type[RowList]) -> None:
+    listed = kind(KINDS)
+    async with database.read() as tx:
+        found = await tx.execute(
+            select(listed.table(database.dialect)), listed.parameter(database.dialect, [])
+        )
+    assert list(found) == []
+
+
 async def test_a_number_that_is_none_is_no_null(database: Database) -> None:
     if database.dialect == "postgresql":
         numbers = ColumnList({"number": Float(53)})
