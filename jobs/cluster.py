@@ -79,11 +79,8 @@ class Cluster:
         `now` says when an answer came.
         """
         self._now = now
-        self._http, self._base, self._seconds = (
-            http,
-            URL(url.rstrip("/"), encoded=True),
-            timeout.total_seconds(),
-        )
+        self._http, self._seconds = http, timeout.total_seconds()
+        self._base = URL(url.rstrip("/"), encoded=True)
         self._path = f"{self._base.raw_path.rstrip('/')}/training/"
         self._key = key.encode()
         self._connecting = aiohttp.ClientTimeout(total=None, connect=self._seconds / 2, ceil_threshold=60)

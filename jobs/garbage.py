@@ -2,7 +2,7 @@
 
 import gc
 
-_THRESHOLDS = (10_000, 20, 50)  # instead of 700, 10, 10: as many objects are made by two or three answers
+_THRESHOLDS = (10_000, 20, 50)  # Python's are 700, 10, 10
 
 
 def collect_less() -> None:

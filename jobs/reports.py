@@ -20,7 +20,7 @@ from jobs.domain.sighting import Report
 
 _CALM = timedelta(seconds=1)  #: between two looks at a job that reports ask for
 _MOST_REPORTS = 500  #: of one transaction
-_MOST_POINTS = 800  #: likewise: to read the next ones takes as long as to write so many
+_MOST_POINTS = 800  #: likewise; one writer's wait is the time in which the other reads
 _WRITERS = 2  #: transactions at a time
 _QUIET_TURNS = 2  #: of the event loop without a new report, after which nobody else is waited for
 _PATIENCE = 10.0  #: seconds that a report waits for a job that somebody else holds

@@ -32,7 +32,7 @@ from jobs.domain.metrics import SERIES, Curve, Point
 from jobs.domain.thinning import LAST_STEP, NARROWEST, fitting, grain_of, likely_width
 
 _row = metrics_points.c
-#: What ranks two reports. Nobody sees it, and of all columns an instant takes longest to read.
+#: What ranks two reports: nobody sees it.
 _RANKS = ("reported_at", "from_callback")
 _SHOWN = tuple(_row[name] for name in Point._fields if name not in _RANKS)
 _COLUMNS = {name: _row[name].type for name in ("job_id", *Point._fields)}

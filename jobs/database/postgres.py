@@ -31,7 +31,8 @@ _UNDO_SECONDS = 5
 class Connections:
     """An engine's connections, in no transaction (AUTOCOMMIT): the last used is the first taken, as it is.
 
-    SQLAlchemy's pool, which looks after any driver, takes longer over one than a short transaction of it.
+    SQLAlchemy's pool, which looks after any driver, takes longer over one, once all are open, than a short
+    transaction of it.
     """
 
     def __init__(self, url: URL, most: int, **arguments: Any) -> None:

@@ -462,9 +462,8 @@ async def test_who_writes_between_the_servers_farewell_and_its_hanging_up_is_tol
     failures = 0
     for turns in range(30):
         await database.now()
-        postgres_server.terminate_backends(
-            url
-        )  # the loop stands still meanwhile: what came is read when it goes on
+        # The loop stands still meanwhile: what came is read when it goes on.
+        postgres_server.terminate_backends(url)
         for _ in range(turns % 6):
             await asyncio.sleep(0)
         try:

@@ -83,7 +83,8 @@ async def test_many_points_at_once_are_shared_out(house: House, groups: list[set
     report = Report(points=tuple(a_point(step) for step in range(400)))
     outcomes = await asyncio.gather(*(taken(house, job, report) for job in jobs))
     assert outcomes == [[TAKEN]] * 3
-    assert groups == [{jobs[0].id, jobs[1].id}, {jobs[2].id}]
+    # Both begin together, so either may be first with its question.
+    assert sorted(groups, key=len) == [{jobs[2].id}, {jobs[0].id, jobs[1].id}]
     for job in jobs:
         assert len(await steps(house, job)) == 400
 
