@@ -3,9 +3,10 @@
 import gzip
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -18,23 +19,35 @@ _WORTH_PACKING = 1024  # bytes
 _LEVEL = 1  # a third of the time of 6, for a tenth more bytes
 
 
+Fields = Sequence[tuple[bytes, bytes]]  #: headers, their names in small letters
+
+
+@dataclass(slots=True)
 class Reply:
     """A response whose headers and bytes are ready: an ASGI application for any number of requests."""
 
-    __slots__ = ("_body", "_headers", "_status")
+    status: int
+    headers: Fields
+    body: bytes
+    _lines: bytes = b""
 
-    def __init__(self, status: int, fields: Mapping[str, str], body: bytes = b"") -> None:
-        """A 304 has no `body`, and says nothing of its length."""
-        self._status, self._body = status, body
+    @property
+    def lines(self) -> bytes:
+        """The headers as they go over the wire, an empty line not included."""
+        self._lines = self._lines or header_lines(self.headers)
+        return self._lines
+
+    @classmethod
+    def of(cls, status: int, fields: Mapping[str, str], body: bytes = b"") -> Self:
+        """With a Content-Length, but for a 304, which has no `body` and says nothing of its length."""
         length = {} if status == 304 else {"Content-Length": str(len(body))}
-        self._headers = [
-            (name.lower().encode(), value.encode()) for name, value in {**length, **fields}.items()
-        ]
+        headers = [(name.lower().encode(), value.encode()) for name, value in {**length, **fields}.items()]
+        return cls(status, headers, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
-        await send({"type": "http.response.body", "body": self._body})
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 class Answer:
@@ -72,15 +85,22 @@ class Answer:
                 "Cache-Control": "private, no-cache",
             }
         if may_have_it:
-            return Reply(304, fields)
+            return Reply.of(304, fields)
         fields["Content-Type"] = self._media.content_type
         if packed:
             fields["Content-Encoding"] = "gzip"
-        return Reply(self.status, fields, gzip.compress(self.body, _LEVEL, mtime=0) if packed else self.body)
+        return Reply.of(
+            self.status, fields, gzip.compress(self.body, _LEVEL, mtime=0) if packed else self.body
+        )
 
     def _is_among(self, known: Sequence[str]) -> bool:
         tags = [tag.strip().removeprefix("W/") for line in known for tag in line.split(",")]
         return self._tag in tags or "*" in tags
+
+
+def header_lines(headers: Fields) -> bytes:
+    """Headers as they go over the wire."""
+    return b"".join([b"%s: %s\r\n" % field for field in headers])
 
 
 @lru_cache(maxsize=256)

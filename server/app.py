@@ -21,11 +21,12 @@ from jobs.database.migrate import check_schema
 from jobs.settings import Settings
 from server.auth import Authenticator
 from server.caching import Answers
-from server.callbacks import AT_ONCE, MOST_BYTES, WAITING, callback_route
+from server.callbacks import MOST_BYTES, REPORTS_AT_ONCE, WAITING, callback_route
 from server.context import Context
 from server.files import file_routes
 from server.graphql_http import GraphQLEndpoint
 from server.health import Meters, health_routes
+from server.http_protocol import AT_ONCE
 from server.middleware import Edge
 from server.pages import GRAPHIQL, Pages
 from server.quotas import Quota, Room
@@ -87,14 +88,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
         answers=Answers(changes, count=meters.job_answered),
         quota=Quota(settings.rate_limit_per_minute, settings.concurrent_requests_per_user, shared=allowance),
     )
-    reports = Quota(settings.callbacks_per_minute, AT_ONCE, waiting=WAITING)
+    reports = Quota(settings.callbacks_per_minute, REPORTS_AT_ONCE, waiting=WAITING)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
         try:
             await check_schema(database)
             async with changes.watching():
-                yield
+                yield {AT_ONCE: edge.at_once}
         finally:
             if allowance:
                 await allowance.close()
@@ -116,9 +117,10 @@ def create_app(settings: Settings | None = None) -> Starlette:
         lifespan=lifespan,
     )
     # Without Starlette's own outermost middleware: what that is for, Edge does.
-    app.middleware_stack = Edge(
+    app.middleware_stack = edge = Edge(
         ExceptionMiddleware(app.router, handlers={HTTPException: http_exception}),
         meters=meters,
+        known=endpoint.at_once,
         shortcuts=shortcuts,
     )
     app.router.redirect_slashes = False

@@ -53,16 +53,9 @@ class Authenticator:
 
     async def user_of(self, headers: Sequence[str]) -> str:
         """The user of a request with these Authorization headers. Raises `Unauthenticated`, or `Refused` (503)."""
-        if len(headers) != 1:
-            raise Unauthenticated
-        scheme, _, token = headers[0].partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer":
-            raise Unauthenticated
-        if known := self._good.get(token):
-            if self._clock() < known[1]:
-                return known[0]
-            del self._good[token]
+        if known := self.known(headers):
+            return known
+        token = _token(headers)
         if not 0 < len(token) <= LONGEST:
             raise Unauthenticated
         user_id, expires = await self._verified(token)
@@ -71,6 +64,18 @@ class Authenticator:
             if len(self._good) > _REMEMBERED:
                 self._good.popitem(last=False)
         return user_id
+
+    def known(self, headers: Sequence[str]) -> str | None:
+        """The same, when the token is remembered."""
+        token = _token(headers)
+        found = self._good.get(token)
+        if found is None:
+            return None
+        user_id, until = found
+        if self._clock() < until:
+            return user_id
+        del self._good[token]
+        return None
 
     async def _verified(self, token: str) -> tuple[str, float]:
         try:
@@ -106,6 +111,15 @@ class Authenticator:
             options={"require": _REQUIRED, "verify_aud": self._audience is not None},
         )
         return claims
+
+
+def _token(headers: Sequence[str]) -> str:
+    if len(headers) != 1:
+        raise Unauthenticated
+    scheme, _, token = headers[0].partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated
+    return token.strip()
 
 
 def _is_instant(value: object) -> bool:

@@ -24,13 +24,13 @@ from server.replies import JSON, Refused, refusal
 PATH = "/callbacks/training/{job_id}"
 MAX_BODY = 64 * 1024
 MAX_POINTS = 500
-AT_ONCE, WAITING = 4, 60  #: reports of one job that are at work and that wait
+REPORTS_AT_ONCE, WAITING = 4, 60  #: reports of one job that are at work and that wait
 MOST_BYTES = 16 * 1024 * 1024  #: of all reports that are being read or written
 _LEAST_BYTES = 2 * 1024  #: for which one counts, however short it is
 _REMEMBERED = 10_000  # jobs with tokens that were good
 _NAME = b"token="
 
-_TAKEN = Reply(202, {"Content-Type": JSON}, b'{"status":"taken"}')
+_TAKEN = Reply.of(202, {"Content-Type": JSON}, b'{"status":"taken"}')
 
 
 def callback_route(commands: Commands, *, clock: Now, meters: Meters, quota: Quota, room: Room) -> Route:

@@ -1,7 +1,11 @@
-"""uvicorn's HTTP protocol with patience that ends: for headers, for bodies, and for how much of them."""
+"""uvicorn's HTTP protocol with patience that ends: for headers, for bodies, and for how much of them.
+
+And with a short way for what can be answered while the request is read: no task, no scope, nothing to wait for.
+"""
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -9,9 +13,16 @@ import msgspec
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from server.answers import Fields, Reply, header_lines
+
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 30.0
 MAX_HEADERS = 32 * 1024  #: bytes of the request line and all headers
+AT_ONCE = "lora_pipeline.at_once"  #: in the lifespan's state an `AtOnce`
+AtOnce = Callable[
+    [bytes, Fields], Reply | None
+]  #: a GET's target, its headers → the reply, if it takes no waiting
+_WITH_BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 _UPLOADS = b"/storage/"  # a file may take its time, as long as something comes
 
 logger = structlog.get_logger(__name__)
@@ -25,6 +36,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._at_once: AtOnce | None = self.app_state.get(AT_ONCE)
+        self._is_answered = False  # the request that is being read, at once
         self._timer: asyncio.TimerHandle | None = None
         self._patience: float | None = (
             None  # seconds that what comes next has, from when `_start_timer` is called
@@ -32,6 +45,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._is_new = False
         self._in_headers = True
         self._header_bytes = 0
+        self._answered_at = 0.0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -41,6 +55,8 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
         self._start_timer()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -63,8 +79,12 @@ class PatientProtocol(HttpToolsProtocol):
             self._cut(431, "The request's headers are too large.")
             return
         self._in_headers = False
-        self._wait(self.body_seconds)
-        super().on_headers_complete()
+        if reply := self._reply_at_once():
+            self._is_answered = True
+            self._send(reply)
+        else:
+            self._wait(self.body_seconds)
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if self.url.startswith(_UPLOADS) and not self.cycle.response_complete:
@@ -73,13 +93,67 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._wait(None)
-        super().on_message_complete()
+        if self._is_answered:
+            self._is_answered = False
+        else:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, but that the timer of an idle connection is not set anew after each answer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_later(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what has been idle for long enough; else look again when it may have been."""
+        is_idle = self._patience is None and (self.cycle is None or self.cycle.response_complete)
+        has_been = self.loop.time() - self._answered_at if is_idle else 0.0
+        left = self.timeout_keep_alive - has_been
+        if left > 0:
+            self._look_later(left)
+        else:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         self._cut(400, "This is no HTTP request.")
 
+    def _unset_keepalive_if_required(self) -> None:
+        """It goes on, and looks what has become of the connection when its time has come."""
+
     def _unsupported_upgrade_warning(self) -> None:
         """Whoever asks for another protocol is answered in this one; that is nothing to log twice."""
+
+    def _reply_at_once(self) -> Reply | None:
+        """Only where it is this request's turn, nothing of it is still to come, and the client reads its answers."""
+        parser, cycle = self.parser, self.cycle
+        if (
+            self._at_once is None
+            or parser.get_method() != b"GET"
+            or parser.get_http_version() != "1.1"
+            or not parser.should_keep_alive()
+            or parser.should_upgrade()
+            or (cycle is not None and not cycle.response_complete)
+            or self.flow.write_paused
+            or self.transport.is_closing()
+            or not _WITH_BODY.isdisjoint(dict(self.headers))
+        ):
+            return None
+        return self._at_once(self.url, self.headers)
+
+    def _send(self, reply: Reply) -> None:
+        ours = header_lines(self.server_state.default_headers)
+        self.transport.write(b"".join((STATUS_LINE[reply.status], ours, reply.lines, b"\r\n", reply.body)))
+        self.on_response_complete()
+
+    def _look_later(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _begin_headers(self) -> None:
         self._in_headers, self._header_bytes = True, 0

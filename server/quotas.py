@@ -52,6 +52,16 @@ class Quota:
         """One request of `who`, for as long as the `async with` block runs; it raises `Refused` (429, Retry-After)."""
         return _Turn(self, who)
 
+    def passes(self, who: str) -> bool:
+        """Count a request of `who` that is over as soon as it has come; False: it is not counted, ask for a `turn`."""
+        if self._shared or self._known(who, self._clock()).running >= self._at_once:
+            return False
+        try:
+            self._counted(who)
+        except Refused:
+            return False
+        return True
+
     async def enter(self, who: str) -> _Caller:
         """Count a request and wait for its turn; give what comes back to `leave`."""
         caller = await self._counted_by_all(who) if self._shared else self._counted(who)

@@ -50,6 +50,11 @@ class SteadyClock:
             return self._told
         return told + ago
 
+    def counted(self) -> datetime | None:
+        """Now, by what was told a while ago; None when it is time to ask."""
+        ago = passed() - self._asked_at
+        return None if self._told is None or ago >= _GOOD_FOR else self._told + ago
+
     def learn(self, told: datetime, asked_at: timedelta) -> None:
         """What the source's clock was at when it was read for somebody, who asked when `asked_at` had `passed`.
 

@@ -1,5 +1,6 @@
 """The API as its tests ask it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from jobs.database import Database
 from jobs.database.security import API
 from jobs.settings import Settings
 from tests.server.house import House
+from tests.server.polls import ask, counted
+from tests.server.web import Site, settings_of, site
 from tests.services import PostgresServer
 
 SECRET = "a secret for tests, 32 bytes or more"
@@ -45,3 +48,20 @@ def house(database: Database, api_database: Database, database_url: str, tmp_pat
     )
     buckets = LocalBuckets(tmp_path / "storage", settings.public_url, settings.secret_key)
     return House(database, api_database, buckets, settings)
+
+
+@pytest.fixture
+async def served(
+    house: House, database_url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Site]:
+    """The API on the house's database, its memory trusted."""
+    url = database_url
+    if not url.startswith("sqlite"):
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        url = server.url(urlsplit(url).path.lstrip("/"), role="api_login")
+    async with site(settings_of(tmp_path, DATABASE_URL=url)) as there:
+        job = await house.job("nobody")
+        async with asyncio.timeout(20):
+            while (await counted(there)).get("remembered", 0) == 0:
+                await ask(there, job, user="nobody")
+        yield there

@@ -1,17 +1,14 @@
 """What is remembered of a job is what would be answered now, to its owner and to nobody else."""
 
 import asyncio
-import json
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import httpx
 import pytest
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLUnionType, build_schema, get_named_type
 from sqlalchemy import event
@@ -31,51 +28,8 @@ from tests.database.acts import callback
 from tests.database.connections import connections_used
 from tests.database.rows import look, put_one
 from tests.server.house import NINE, House
-from tests.server.web import Site, settings_of, site
-from tests.services import PostgresServer
-
-WHOLE = """query ($id: ID!) {
-    job(id: $id) { id status progress metrics { step trainingLoss } costs { current records { id } } dataset { name } }
-}"""
-
-
-@pytest.fixture
-async def served(
-    house: House, database_url: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[Site]:
-    """The API on the house's database, its memory trusted."""
-    url = database_url
-    if not url.startswith("sqlite"):
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        url = server.url(urlsplit(url).path.lstrip("/"), role="api_login")
-    async with site(settings_of(tmp_path, DATABASE_URL=url)) as there:
-        job = await house.job("nobody")
-        async with asyncio.timeout(20):
-            while (await counted(there)).get("remembered", 0) == 0:
-                await ask(there, job, user="nobody")
-        yield there
-
-
-def question(job: Job | UUID, query: str = WHOLE) -> dict[str, Any]:
-    return {"query": query, "variables": {"id": str(job.id if isinstance(job, Job) else job)}}
-
-
-async def ask(there: Site, job: Job | UUID, user: str = "ada", **headers: str) -> httpx.Response:
-    """The question by POST, always the same bytes."""
-    return await there.http.post("/graphql", json=question(job), headers=there.signed_in(user) | headers)
-
-
-async def get(there: Site, job: Job | UUID, user: str = "ada", **headers: str) -> httpx.Response:
-    """The same by GET."""
-    params = {"query": WHOLE, "variables": json.dumps(question(job)["variables"])}
-    return await there.http.get("/graphql", params=params, headers=there.signed_in(user) | headers)
-
-
-async def counted(there: Site) -> dict[str, float]:
-    """How questions about one job were answered, so far."""
-    lines = (await there.http.get("/metrics")).text.splitlines()
-    found = [line for line in lines if line.startswith("lora_pipeline_job_answers_total{")]
-    return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in found}
+from tests.server.polls import ask, counted, get, question
+from tests.server.web import Site
 
 
 async def test_an_unchanged_job_is_answered_again_without_the_database(house: House, served: Site) -> None:

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from strawberry.scalars import JSON
 
-from jobs.database import DatabaseUnavailable
+from jobs.database import DatabaseUnavailable, SteadyClock
 from jobs.database.changes import SqliteChanges
 from jobs.logs import configure_logging
 from server.auth import Authenticator
@@ -107,7 +107,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         Authenticator(settings_of(tmp_path)),
         lambda _, request_id, __: cast("Context", _Context(request_id)),
         page,
-        clock=noon,
+        clock=SteadyClock(noon),
         answers=Answers(SqliteChanges("file:nothing")),
         quota=Quota(per_minute=10_000, at_once=10),
         seconds=SECONDS,
