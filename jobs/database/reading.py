@@ -6,30 +6,23 @@ asked without it, by the text that SQLAlchemy made.
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
 
-import msgspec
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     ColumnElement,
     Dialect,
     Select,
     TypeDecorator,
     any_,
     bindparam,
-    extract,
-    literal_column,
 )
 
 from jobs.database.engine import Transaction
+from jobs.database.packing import packed, unpacking
 from jobs.database.postgres import driver_of
-from jobs.database.types import UtcDateTime
 
 T = TypeVar("T")
-_1970 = datetime(1970, 1, 1, tzinfo=UTC)
-_EXACT = 2**52  # so many microseconds, 142 years, are whole in a float of seconds
 
 
 class Question(Generic[T]):
@@ -65,12 +58,8 @@ class Question(Generic[T]):
             statement = self._made_for(tx)
             return _turned((await tx.execute(statement, parameters)).all(), len(statement.selected_columns))
         text = self._text(tx, in_columns=True)
-        columns = _turned(await text.fetch(tx, parameters), text.width)
-        for place, reader in text.readers.items():
-            columns[place] = list(map(reader, columns[place]))
-        for place in text.instants:
-            columns[place] = _instants(columns[place])
-        return columns
+        [row] = await text.fetch(tx, parameters)
+        return text.unpack(row)
 
     def _made_for(self, tx: Transaction) -> Select[Any]:
         name = tx.dialect.name
@@ -92,16 +81,14 @@ class _Text:
     def __init__(self, statement: Select[Any], dialect: Dialect, *, in_columns: bool) -> None:
         self._dialect = dialect  # kept, so that no other comes to have its `id`
         columns = list(statement.selected_columns)
-        self.width = len(columns)
         self.readers = {
             place: reader
             for place, column in enumerate(columns)
             if isinstance(column.type, TypeDecorator)  # the others the driver reads by itself
             and (reader := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         }
-        self.instants = [place for place, column in enumerate(columns) if in_columns and _is_instant(column)]
         if in_columns:
-            statement = statement.with_only_columns(*map(_as_sent, columns), maintain_column_froms=True)
+            self.unpack, statement = unpacking(statement), packed(statement)
         compiled = statement.compile(dialect=dialect)
         self._sql = str(compiled)
         self._names: list[str] = getattr(compiled, "positiontup", None) or []
@@ -117,24 +104,6 @@ class _Text:
 def _turned(rows: Sequence[Sequence[Any]], width: int) -> list[Sequence[Any]]:
     """Rows as columns, of which there are as many when there is no row."""
     return list(zip(*rows, strict=True)) if rows else [()] * width
-
-
-def _is_instant(column: ColumnElement[Any]) -> bool:
-    return isinstance(column.type, UtcDateTime)
-
-
-def _as_sent(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Of many instants each travels as whole microseconds since 1970: the driver takes longest over instants."""
-    if not _is_instant(column):
-        return column
-    return (extract("epoch", column) * literal_column("1000000")).cast(BigInteger)
-
-
-def _instants(microseconds: Sequence[int | None]) -> list[datetime | None]:
-    if abs(max(filter(None, microseconds), key=abs, default=0)) > _EXACT:  # somebody's clock is far off
-        return [None if each is None else _1970 + timedelta(microseconds=each) for each in microseconds]
-    seconds = [None if each is None else each / 1_000_000 for each in microseconds]
-    return msgspec.convert(seconds, list[datetime | None], strict=False)
 
 
 def made_of(shape: type[T]) -> Callable[[Sequence[Any]], T]:
