@@ -32,7 +32,18 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
-from server.plan_parts import Asking, Attribute, Kind, Leaf, Listed, NonNull, Object, Resolved, Unusual
+from server.plan_parts import (
+    Asking,
+    Attribute,
+    Awaited,
+    Kind,
+    Leaf,
+    Listed,
+    NonNull,
+    Object,
+    Resolved,
+    Unusual,
+)
 
 
 class Compiler:
@@ -40,6 +51,7 @@ class Compiler:
 
     def __init__(self, schema: Schema, document: DocumentNode) -> None:
         self._strawberry = schema
+        self.awaited: list[Awaited] = []  #: what the parts made so far wait for
         self._fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
@@ -69,8 +81,10 @@ class Compiler:
         if about.is_basic_field and isinstance(bare, Leaf):
             made.attributes[name] = Attribute(about.python_name, bare, nullable=bare is kind)
             return
-        resolve = _resolver(about, _arguments(self._strawberry, about, field, nodes[0]))
-        made.resolved[name] = Resolved(resolve, kind, about.is_async)
+        arguments = _arguments(self._strawberry, about, field, nodes[0])
+        if about.is_async:
+            self.awaited.append(Awaited(f"{made.type.name}.{about.python_name}", arguments))
+        made.resolved[name] = Resolved(_resolver(about, arguments), kind, about.is_async)
 
     def _kind(self, type_: GraphQLOutputType, nodes: list[FieldNode]) -> Kind:
         if isinstance(type_, GraphQLNonNull):

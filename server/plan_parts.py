@@ -36,10 +36,11 @@ class Unusual(Exception):
 class Asking:
     """One execution: to resolvers it is graphql-core's `info`, of which they use the context alone."""
 
-    __slots__ = ("context", "tasks", "variables")
+    __slots__ = ("awaited", "context", "tasks", "variables")
 
-    def __init__(self, context: object, variables: VariableValues) -> None:
-        self.context, self.variables = context, variables
+    def __init__(self, context: object, variables: VariableValues, awaited: "Sequence[Awaited]" = ()) -> None:
+        """`awaited`: all that the whole answer will wait for, however deep."""
+        self.context, self.variables, self.awaited = context, variables, awaited
         self.tasks: list[asyncio.Task[Any]] = []
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -47,6 +48,14 @@ class Asking:
         task = asyncio.create_task(work)
         self.tasks.append(task)
         return task
+
+
+@dataclass(slots=True)
+class Awaited:
+    """A field whose resolver waits for something: `Type.python_name`, and what it will be called with."""
+
+    name: str
+    arguments: Callable[[Asking], dict[str, Any]]
 
 
 class Later:

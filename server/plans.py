@@ -43,13 +43,13 @@ class Plan:
         self._schema = schema
         self._variables = node.variable_definitions or ()
         self._leaves = _leaves(schema, self._variables)
-        self._root = Compiler(cast("Any", schema)._strawberry_schema, document).an_object(
-            schema.query_type, [node.selection_set]
-        )
+        compiler = Compiler(cast("Any", schema)._strawberry_schema, document)
+        self._root = compiler.an_object(schema.query_type, [node.selection_set])
+        self._awaited = tuple(compiler.awaited)
 
     async def data(self, context: object, variables: Mapping[str, Any]) -> dict[str, Any]:
         """What is asked for. Raises `DatabaseUnavailable`, and `Unusual` for all else that goes wrong."""
-        asking = Asking(context, self._coerced(variables))
+        asking = Asking(context, self._coerced(variables), self._awaited)
         try:
             data = self._root.of(None, asking)
             answer: dict[str, Any] = await data.make() if type(data) is Later else data

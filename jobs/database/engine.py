@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -87,6 +87,11 @@ class Database:
     def shared_read(self, user_id: str) -> AbstractAsyncContextManager[Transaction]:
         """As `read`, for `Snapshot`: these leave a connection to those of its readers who also need another transaction."""
         return _Turn(self._shared, self._transaction(_claims(user_id), write=False))
+
+    async def fetch_alone(self, user_id: str, text: str, parameters: Iterable[Any]) -> Any:
+        """On Postgres: the rows of a `postgres.alone` `SELECT`, which sees what `read` lets this user see."""
+        with errors_told_apart():
+            return await cast("Connections", self.connections).fetch_alone(text, parameters, _claims(user_id))
 
     async def now(self) -> datetime:
         """The database's clock: the one clock by which claims, waits and money are counted."""

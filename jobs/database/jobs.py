@@ -4,7 +4,7 @@ trainers report; lists are read by `job_list.py`.
 Every move is guarded by what was read. No row back means that somebody was first.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -37,6 +37,12 @@ _row = training_jobs.c
 COLUMNS = tuple(_row[name] for name in FIELDS)  #: all but `error_stack`, which never leaves the database
 _OF_MINE = select(*COLUMNS).where(_row.user_id == bindparam("user_id"))
 _ONE_OF_MINE = Question(lambda _: _OF_MINE.where(_row.id == bindparam("job_id")), job_of)
+ONE_WITH_DATASET = (
+    _OF_MINE.add_columns(*DATASET_COLUMNS)
+    .join(datasets, datasets.c.id == _row.dataset_id)
+    .where(_row.id == bindparam("job_id"))
+)
+_MINE = Question(lambda _: _OF_MINE.where(_row.id == bindparam("job_id")), job_of)
 _dataset_of = made_of(Dataset)
 _ONE_WITH_DATASET = Question(
     lambda _: (
@@ -59,6 +65,17 @@ _CANCELLED = (
 )
 
 
+_dataset_of = made_of(Dataset)
+
+
+def with_dataset_of(row: Sequence[Any]) -> tuple[Job, Dataset]:
+    """Of the columns of `ONE_WITH_DATASET`."""
+    return job_of(row[: len(COLUMNS)]), _dataset_of(row[len(COLUMNS) :])
+
+
+WITH_DATASET = Question(lambda _: ONE_WITH_DATASET, with_dataset_of)
+
+
 async def insert_job(tx: Transaction, job: Job) -> bool:
     """Store a new job. False: this user has one with this idempotency key already."""
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
@@ -77,7 +94,7 @@ async def get(tx: Transaction, job_id: UUID, user_id: str) -> Job | None:
 
 async def get_with_dataset(tx: Transaction, job_id: UUID, user_id: str) -> tuple[Job, Dataset] | None:
     """This user's job, and what it is trained on."""
-    return await _ONE_WITH_DATASET.one(tx, job_id=job_id, user_id=user_id)
+    return await WITH_DATASET.one(tx, job_id=job_id, user_id=user_id)
 
 
 async def get_many(tx: Transaction, job_ids: Collection[UUID], user_id: str) -> dict[UUID, Job]:

@@ -38,15 +38,13 @@ _SHOWN = tuple(_row[name] for name in Point._fields if name not in _RANKS)
 _COLUMNS = {name: _row[name].type for name in ("job_id", *Point._fields)}
 _OF_JOB = _row.job_id == bindparam("job_id")
 _IN_RANGE = (_OF_JOB, _row.step >= bindparam("low"), _row.step <= bindparam("high"))
-_NEWEST: Question[Sequence[Any]] = Question(
-    lambda _: (
-        select(*_SHOWN)
-        .where(_OF_JOB, _row.step > bindparam("after_step"))
-        .order_by(_row.step.desc())
-        .limit(bindparam("last", type_=Integer()))
-    ),
-    tuple,
+NEWEST = (
+    select(*_SHOWN)
+    .where(_OF_JOB, _row.step > bindparam("after_step"))
+    .order_by(_row.step.desc())
+    .limit(bindparam("last", type_=Integer()))
 )
+_NEWEST: Question[Sequence[Any]] = Question(lambda _: NEWEST, tuple)
 _RANGE: Question[Sequence[Any]] = Question(
     lambda _: select(*_SHOWN).where(*_IN_RANGE).order_by(_row.step), tuple
 )
@@ -83,8 +81,16 @@ async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point
 
 async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> Curve:
     """The `last` newest points (beyond `after_step`), ascending, without their ranks. Whose job it is was asked before."""
-    beyond = -1 if after_step is None else after_step
-    columns = await _NEWEST.columns(tx, job_id=job_id, last=last, after_step=beyond)
+    return newest_of(await _NEWEST.columns(tx, job_id=job_id, **which(last=last, after_step=after_step)))
+
+
+def which(*, last: int, after_step: int | None) -> dict[str, int]:
+    """The parameters of `NEWEST` beside the job."""
+    return {"last": last, "after_step": -1 if after_step is None else after_step}
+
+
+def newest_of(columns: Sequence[Sequence[Any]]) -> Curve:
+    """Of the columns of `NEWEST`."""
     return Curve([column[::-1] for column in columns])
 
 

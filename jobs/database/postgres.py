@@ -5,7 +5,7 @@ their own (AUTOCOMMIT), and the driver is told where one begins, for whom, and h
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any
@@ -24,6 +24,12 @@ _SETTINGS = {
 _PREPARED = {"max_cacheable_statement_size": 0}  # of any length: the longest is one that is asked most
 _BEGIN = {True: "BEGIN", False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 _CLAIMS = "SELECT set_config('request.jwt.claims', convert_from('\\x{}', 'UTF8'), true)"
+#: One statement as a transaction of its own. The claims are made first, for what is asked cannot begin without them, and
+#: end with it; would it ever begin earlier, it would find nothing.
+_ALONE = """WITH caller AS MATERIALIZED (SELECT set_config('request.jwt.claims', ${place}, true) AS claims)
+SELECT answer.* FROM caller CROSS JOIN LATERAL (
+SELECT found.* FROM ({question}) AS found WHERE caller.claims IS NOT NULL OFFSET 0
+) AS answer"""
 _WAIT_SECONDS = 10
 _UNDO_SECONDS = 5
 
@@ -79,6 +85,28 @@ class Connections:
             sync.rollback()  # SQLAlchemy believes that one was begun
             self._idle.append(connection)
 
+    async def fetch_alone(self, text: str, parameters: Iterable[Any], claims: Mapping[str, str]) -> Any:
+        """The rows of a `SELECT` made by `alone`, under `claims`: without a message to begin and one to end."""
+        connection = await self.take()
+        driver = driver_of(connection)
+        try:
+            rows = await driver.fetch(text, *parameters, msgspec.json.encode(claims).decode())
+        except BaseException:
+            await asyncio.shield(self.undo(connection, driver))
+            raise
+        self.give_back(connection)
+        return rows
+
+    async def undo(self, connection: AsyncConnection, driver: Any) -> None:
+        """End what may be broken and give it back; a connection that cannot even do that is given up."""
+        try:
+            await driver.execute("ROLLBACK", timeout=_UNDO_SECONDS)
+        except Exception:  # noqa: BLE001 - what is to be told is why the transaction failed
+            driver.terminate()
+        if connection.invalidated:  # SQLAlchemy has let go of what was cut short
+            driver.terminate()
+        self.give_back(connection)
+
     async def close(self) -> None:
         """Close those that are not in use."""
         while self._idle:
@@ -103,7 +131,7 @@ class PostgresTransaction(AbstractAsyncContextManager[AsyncConnection]):
         try:
             await self._driver.execute(_opening(self._claims, write=self._write))
         except BaseException:
-            await asyncio.shield(self._undo())
+            await asyncio.shield(self._connections.undo(self._connection, self._driver))
             raise
         return self._connection
 
@@ -111,7 +139,7 @@ class PostgresTransaction(AbstractAsyncContextManager[AsyncConnection]):
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if exc is not None:
-            await asyncio.shield(self._undo())
+            await asyncio.shield(self._connections.undo(self._connection, self._driver))
             return
         try:
             if await self._driver.execute("COMMIT") != "COMMIT" and self._write:
@@ -119,19 +147,14 @@ class PostgresTransaction(AbstractAsyncContextManager[AsyncConnection]):
                     "A statement of the transaction failed, and its block went on: nothing is kept."
                 )
         except BaseException:
-            await asyncio.shield(self._undo())
+            await asyncio.shield(self._connections.undo(self._connection, self._driver))
             raise
         self._connections.give_back(self._connection)
 
-    async def _undo(self) -> None:
-        """End what may be broken; a connection that cannot even do that is given up."""
-        try:
-            await self._driver.execute("ROLLBACK", timeout=_UNDO_SECONDS)
-        except Exception:  # noqa: BLE001 - what is to be told is why the transaction failed
-            self._driver.terminate()
-        if self._connection.invalidated:  # SQLAlchemy has let go of what was cut short
-            self._driver.terminate()
-        self._connections.give_back(self._connection)
+
+def alone(question: str, parameters: int) -> str:
+    """The text of a `SELECT` with so many parameters for `Connections.fetch_alone`."""
+    return _ALONE.format(question=question, place=parameters + 1)
 
 
 def driver_of(connection: AsyncConnection) -> Any:

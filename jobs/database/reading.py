@@ -4,7 +4,7 @@ To ask Postgres, SQLAlchemy needs several times as long as Postgres needs to ans
 asked without it, by the text that SQLAlchemy made.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,9 +18,9 @@ from sqlalchemy import (
     bindparam,
 )
 
-from jobs.database.engine import Transaction
+from jobs.database.engine import Database, Transaction
 from jobs.database.packing import packed, unpacking
-from jobs.database.postgres import driver_of
+from jobs.database.postgres import alone, driver_of
 
 T = TypeVar("T")
 
@@ -37,41 +37,44 @@ class Question(Generic[T]):
     async def all(self, tx: Transaction, **parameters: Any) -> list[T]:
         """The answer. Parameters are what the driver takes as it is: UUIDs, text, whole numbers, lists of them."""
         if tx.dialect.name != "postgresql":
-            return list(map(self._made, (await tx.execute(self._made_for(tx), parameters)).all()))
-        text = self._text(tx, in_columns=False)
-        rows: Any = await text.fetch(tx, parameters)
-        if text.readers:
-            rows = list(map(list, rows))
-            for place, reader in text.readers.items():
-                for row in rows:
-                    row[place] = reader(row[place])
-        return list(map(self._made, rows))
+            return list(map(self._made, (await tx.execute(self._made_for(tx.dialect), parameters)).all()))
+        text = self._text(tx.dialect)
+        return list(map(self._made, text.read(await text.fetch(tx, parameters))))
 
     async def one(self, tx: Transaction, **parameters: Any) -> T | None:
         """The only row, if there is one."""
         rows = await self.all(tx, **parameters)
         return rows[0] if rows else None
 
+    async def one_alone(self, database: Database, *, user_id: str, **parameters: Any) -> T | None:
+        """As `one`, in a read transaction of its own, of the user it asks for: on Postgres one message, not three."""
+        parameters["user_id"] = user_id
+        if database.connections is None:
+            async with database.read(user_id) as tx:
+                return await self.one(tx, **parameters)
+        text = self._text(database.engine.dialect)
+        rows = text.read(await database.fetch_alone(user_id, text.alone, text.given(parameters)))
+        return self._made(rows[0]) if rows else None
+
     async def columns(self, tx: Transaction, **parameters: Any) -> list[Sequence[Any]]:
         """The answer of many rows as one sequence a column, each as long as there are rows."""
         if tx.dialect.name != "postgresql":
-            statement = self._made_for(tx)
+            statement = self._made_for(tx.dialect)
             return _turned((await tx.execute(statement, parameters)).all(), len(statement.selected_columns))
-        text = self._text(tx, in_columns=True)
+        text = self._text(tx.dialect, in_columns=True)
         [row] = await text.fetch(tx, parameters)
         return text.unpack(row)
 
-    def _made_for(self, tx: Transaction) -> Select[Any]:
-        name = tx.dialect.name
-        if name not in self._asked:
-            self._asked[name] = self._statement(name)
-        return self._asked[name]
+    def _made_for(self, dialect: Dialect) -> Select[Any]:
+        if dialect.name not in self._asked:
+            self._asked[dialect.name] = self._statement(dialect.name)
+        return self._asked[dialect.name]
 
-    def _text(self, tx: Transaction, *, in_columns: bool) -> "_Text":
-        key = id(tx.dialect), in_columns
+    def _text(self, dialect: Dialect, *, in_columns: bool = False) -> "_Text":
+        key = id(dialect), in_columns
         text = self._texts.get(key)
         if text is None:
-            text = self._texts[key] = _Text(self._made_for(tx), tx.dialect, in_columns=in_columns)
+            text = self._texts[key] = _Text(self._made_for(dialect), dialect, in_columns=in_columns)
         return text
 
 
@@ -81,7 +84,7 @@ class _Text:
     def __init__(self, statement: Select[Any], dialect: Dialect, *, in_columns: bool) -> None:
         self._dialect = dialect  # kept, so that no other comes to have its `id`
         columns = list(statement.selected_columns)
-        self.readers = {
+        self._readers = {
             place: reader
             for place, column in enumerate(columns)
             if isinstance(column.type, TypeDecorator)  # the others the driver reads by itself
@@ -93,12 +96,26 @@ class _Text:
         self._sql = str(compiled)
         self._names: list[str] = getattr(compiled, "positiontup", None) or []
 
+        self.alone = alone(self._sql, len(self._names))
+
     async def fetch(self, tx: Transaction, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
         """The rows as the driver gives them."""
-        rows: Sequence[Sequence[Any]] = await driver_of(tx).fetch(
-            self._sql, *map(parameters.__getitem__, self._names)
-        )
+        rows: Sequence[Sequence[Any]] = await driver_of(tx).fetch(self._sql, *self.given(parameters))
         return rows
+
+    def given(self, parameters: dict[str, Any]) -> Iterable[Any]:
+        """The parameters as the driver takes them."""
+        return map(parameters.__getitem__, self._names)
+
+    def read(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """The rows as they are meant."""
+        if not self._readers:
+            return rows
+        read = list(map(list, rows))
+        for place, reader in self._readers.items():
+            for row in read:
+                row[place] = reader(row[place])
+        return read
 
 
 def _turned(rows: Sequence[Sequence[Any]], width: int) -> list[Sequence[Any]]:

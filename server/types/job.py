@@ -6,6 +6,7 @@ from typing import Annotated, cast
 import strawberry
 
 from jobs.database import metrics
+from jobs.database.one_job import Newest, OneJob
 from jobs.domain import job as domain
 from jobs.domain.events import history
 from server.context import Info
@@ -34,11 +35,26 @@ FromStep = Annotated[int | None, strawberry.argument(description="With `maxPoint
 ToStep = Annotated[int | None, strawberry.argument(description="With `maxPoints`: only up to this step.")]
 
 
+def newest_asked(
+    last: int,
+    after_step: int | object | None = None,
+    max_points: int | object | None = None,
+    **_: object,
+) -> Newest | None:
+    """Which of the newest points these arguments of `metrics` ask for; None: for the whole history. Raises `BadInput`."""
+    last = within("last", last, MOST_POINTS)
+    if isinstance(max_points, int):
+        within("maxPoints", max_points, MOST_POINTS)
+        return None
+    return Newest(last, after_step if isinstance(after_step, int) else None)
+
+
 @strawberry.type(description="One training run that a person asked for.")
 class Job(Node):
     """One training run; what is not on its row is loaded only when asked for."""
 
     job: strawberry.Private[domain.Job]
+    found: strawberry.Private[OneJob | None]
     status: JobStatus = strawberry.field(description="Where it stands.")
     stage: str | None = strawberry.field(description="What it does or waits for, in words; null at its end.")
     progress: float = strawberry.field(description="Percent, 0 to 100.")
@@ -73,10 +89,11 @@ class Job(Node):
     )
 
     @classmethod
-    def of(cls, job: domain.Job) -> "Job":
-        """The public view."""
+    def of(cls, job: domain.Job, found: OneJob | None = None) -> "Job":
+        """The public view. `found`: what was read with it."""
         return cls(
             job=job,
+            found=found,
             id=strawberry.ID(str(job.id)),
             status=job.status,
             stage=job.current_stage,
@@ -129,17 +146,19 @@ class Job(Node):
         from_step: FromStep = strawberry.UNSET,
         to_step: ToStep = strawberry.UNSET,
     ) -> list[MetricsPoint]:
-        """One statement."""
-        last = within("last", last, MOST_POINTS)
-        most = within("maxPoints", max_points, MOST_POINTS) if isinstance(max_points, int) else None
-        beyond = after_step if isinstance(after_step, int) else None
+        """One statement, unless they were read with the job."""
+        newest = newest_asked(last, after_step, max_points)
+        if newest and self.found and self.found.points is not None:
+            return cast("list[MetricsPoint]", self.found.points)
         async with info.context.read() as tx:
-            if most is not None:
+            if newest:
+                points = await metrics.newest(tx, self.job.id, **newest._asdict())
+            else:
                 first = from_step if isinstance(from_step, int) else None
                 final = to_step if isinstance(to_step, int) else None
-                points = await metrics.thinned(tx, self.job.id, most=most, first=first, final=final)
-            else:
-                points = await metrics.newest(tx, self.job.id, last=last, after_step=beyond)
+                points = await metrics.thinned(
+                    tx, self.job.id, most=cast("int", max_points), first=first, final=final
+                )
         return cast("list[MetricsPoint]", points)
 
     @strawberry.field(description="What it costs.")
@@ -149,7 +168,9 @@ class Job(Node):
 
     @strawberry.field(description="What it is trained on.")
     async def dataset(self, info: Info) -> Dataset:
-        """Loaded together with those of the other jobs of the same request."""
+        """Loaded together with those of the other jobs of the same request, unless it was read with the job."""
+        if self.found:
+            return Dataset.of(self.found.dataset)
         dataset = await info.context.loaders.datasets.load(self.job.dataset_id)
         if dataset is None:
             raise LookupError(f"the dataset of job {self.job.id} is gone")  # the foreign key forbids it

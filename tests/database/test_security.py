@@ -1,5 +1,6 @@
 """What Postgres lets the API's role and the worker's role do, whatever our code would ask: shown as such logins."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +8,14 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
-from jobs.database import Database, Transaction, costs, datasets, events, metrics, notifications
+from jobs.database import Database, Transaction, costs, datasets, events, metrics, notifications, one_job
+from jobs.database.one_job import Newest
+from jobs.database.reading import Question
 from jobs.database.security import API, SERVICE
+from jobs.database.tables import training_jobs
 from jobs.domain import moves, notices
 from jobs.domain.events import Event, EventKind
 from jobs.domain.job import Job
@@ -178,6 +183,38 @@ async def test_a_transaction_that_fails_leaves_its_user_to_nobody(roles: Roles) 
         await sql(roles.api, "SELECT 1 / (SELECT count(*) - 6 FROM training_jobs)", "ada")
     assert await counts(roles.api) == dict.fromkeys(TABLES, 0)
     assert await sql(roles.api, "SELECT DISTINCT user_id FROM training_jobs", "grace") == [("grace",)]
+
+
+#: As bare as can be: only the policies say whose jobs are counted.
+_VISIBLE = Question(lambda _: select(func.count()).select_from(training_jobs), lambda row: int(row[0]))
+_BROKEN = Question(
+    lambda _: select(literal_column("1 / (user_id <> user_id)::int")).select_from(training_jobs), tuple
+)
+_SLOW = Question(lambda _: select(func.pg_sleep(literal_column("60"))), tuple)
+
+
+async def test_a_statement_alone_sees_its_users_rows_and_leaves_nobodys_claims_behind(roles: Roles) -> None:
+    mine, all_mine = roles.jobs["ada"][JobStatus.RUNNING], len(JobStatus)
+    for _ in range(8):  # its plan is kept from the sixth time on
+        for user in ("ada", "nobody", "grace"):
+            assert await _VISIBLE.one_alone(roles.api, user_id=user) == (user in OWNERS) * all_mine
+            found = await one_job.look(roles.api, mine.id, user, Newest(5, None))
+            assert (found is not None) == (user == "ada")
+            assert await sql(roles.api, "SELECT current_setting('request.jwt.claims', true)") == [("",)]
+            assert await counts(roles.api, ["training_jobs", "metrics_points"]) == {
+                "training_jobs": 0,
+                "metrics_points": 0,
+            }
+
+
+async def test_a_statement_alone_that_ends_badly_leaves_its_user_to_nobody(roles: Roles) -> None:
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await _BROKEN.one_alone(roles.api, user_id="ada")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await _SLOW.one_alone(roles.api, user_id="ada")
+    assert await counts(roles.api, ["training_jobs"]) == {"training_jobs": 0}
+    assert await _VISIBLE.one_alone(roles.api, user_id="grace") == len(JobStatus)
 
 
 async def test_each_user_sees_all_of_their_rows_and_nobody_elses(roles: Roles) -> None:

@@ -2,13 +2,18 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import update
 
-from jobs.database import jobs
+from jobs.database import jobs, one_job
 from jobs.database.tables import training_jobs
+from server.documents import Documents
+from server.schema import schema
 from tests.database.connections import connections_used
+from tests.domain.factories import a_point
 from tests.server.house import House
+from tests.statements import statements
 
 WHOLE = """query ($id: ID!) {
     job(id: $id) {
@@ -50,3 +55,58 @@ async def test_what_changes_while_it_is_answered_is_in_none_of_its_parts(
     seen = await house.data(question, id=str(job.id))
     assert seen["job"]["progress"] == seen["jobs"]["nodes"][0]["progress"] == 40.0
     assert (await house.look(job.id)).progress == 99.0
+
+
+MONITORS = """query ($id: ID!, $after: Int) {
+    job(id: $id) {
+        progress dataset { name } costs { current records { amount } } metrics(afterStep: $after) { step trainingLoss }
+    }
+}"""
+
+
+async def planned(house: House, document: str, **variables: Any) -> Any:
+    """What Ada's question is answered by its plan."""
+    context = house.context("ada")
+    plan = Documents(schema._schema).operation(document, None).plan
+    assert plan is not None
+    try:
+        return (await plan.data(context, variables))["job"]
+    finally:
+        await context.close()
+
+
+async def test_what_one_statement_finds_is_asked_for_by_one(house: House) -> None:
+    running, ended = await house.running(), await house.completed()
+    await house.points(running, [a_point(step) for step in range(5)])
+    at_once = 1 if house.database.dialect == "postgresql" else 2
+    for job, most in ((running, at_once), (ended, at_once + 3)):  # whose books are read with all else
+        with statements(house.api) as seen:
+            found = await planned(house, MONITORS, id=str(job.id), after=2)
+        assert len(seen) == most
+        ordinary = await house.data(MONITORS, id=str(job.id), after=2)
+        assert msgspec.json.encode(found) == msgspec.json.encode(ordinary["job"])
+    assert found["costs"]["records"]
+
+
+async def test_what_is_asked_for_beside_it_is_of_the_same_instant(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, look, alone = await house.running(), one_job.look, []
+
+    async def looked(*given: Any) -> Any:
+        alone.append(given)
+        return await look(*given)
+
+    monkeypatch.setattr(one_job, "look", looked)
+    for inside, beside in (
+        ("id", "jobs { totalCount }"),
+        ("id", "other: job(id: $id) { id }"),
+        ("a: metrics(last: 1) { step } b: metrics(last: 2) { step }", ""),
+        ("metrics(maxPoints: 9) { step }", ""),
+        ("events { kind }", ""),
+    ):
+        document = f"query ($id: ID!) {{ job(id: $id) {{ id {inside} }} {beside} }}"
+        assert (await planned(house, document, id=str(job.id)))["id"] == str(job.id)
+        assert not alone
+    await planned(house, "query ($id: ID!) { job(id: $id) { metrics { step } } }", id=str(job.id))
+    assert alone

@@ -124,10 +124,10 @@ JOB = schema._schema.type_map["Job"]
 assert isinstance(JOB, GraphQLObjectType)
 
 
-@pytest.fixture
-async def context(house: House) -> Context:
-    """Of a user with a completed job that has points with holes, spikes and zeros."""
-    job = await house.completed()
+@pytest.fixture(params=["running", "completed"])
+async def context(house: House, request: pytest.FixtureRequest) -> Context:
+    """Of a user with a job that has points with holes, spikes and zeros."""
+    job = await (house.running() if request.param == "running" else house.completed())
     await house.points(job, [a_holey_point(step) for step in range(30)])
     made = house.context("ada")
     made.shown.append(job)
