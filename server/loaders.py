@@ -1,9 +1,8 @@
 """What a request loads in batches: however many jobs a list has, each kind of belonging costs one statement."""
 
-from __future__ import annotations  # `loader` is made anew for each request: its types need not be worked out
-
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
 from typing import TypeVar
 from uuid import UUID
 
@@ -22,21 +21,42 @@ _Find = Callable[[Transaction, list[Key]], Awaitable[Mapping[Key, Value]]]
 
 
 class Loaders:
-    """One user's loaders for one request. Each gives None for what is not there, or not the user's."""
+    """One user's loaders for one request, each made when it is asked for. They give None for what is not there, or not the
+    user's.
+    """
 
     def __init__(self, read: _Reading, user_id: str) -> None:
-        def loader(find: _Find[Key, Value]) -> DataLoader[Key, Value | None]:
-            async def load(keys: list[Key]) -> list[Value | None]:
-                async with read() as tx:
-                    found = await find(tx, keys)
-                return [found.get(key) for key in keys]
+        self._read, self._user_id = read, user_id
 
-            return DataLoader(load_fn=load)
+    @cached_property
+    def jobs(self) -> DataLoader[UUID, Job | None]:
+        """By their ids."""
+        return self._loader(lambda tx, ids: jobs.get_many(tx, ids, self._user_id))
 
-        self.jobs: DataLoader[UUID, Job | None] = loader(lambda tx, ids: jobs.get_many(tx, ids, user_id))
-        self.datasets: DataLoader[UUID, Dataset | None] = loader(
-            lambda tx, ids: datasets.get_many(tx, ids, user_id)
-        )
-        self.costs: DataLoader[UUID, list[CostRecord] | None] = loader(costs.records)
-        self.artifacts: DataLoader[UUID, Artifact | None] = loader(artifacts.get_many)
-        self.events: DataLoader[UUID, list[Event] | None] = loader(events.kept)
+    @cached_property
+    def datasets(self) -> DataLoader[UUID, Dataset | None]:
+        """By their ids."""
+        return self._loader(lambda tx, ids: datasets.get_many(tx, ids, self._user_id))
+
+    @cached_property
+    def costs(self) -> DataLoader[UUID, list[CostRecord] | None]:
+        """By the job."""
+        return self._loader(costs.records)
+
+    @cached_property
+    def artifacts(self) -> DataLoader[UUID, Artifact | None]:
+        """By their ids."""
+        return self._loader(artifacts.get_many)
+
+    @cached_property
+    def events(self) -> DataLoader[UUID, list[Event] | None]:
+        """By the job."""
+        return self._loader(events.kept)
+
+    def _loader(self, find: _Find[Key, Value]) -> DataLoader[Key, Value | None]:
+        async def load(keys: list[Key]) -> list[Value | None]:
+            async with self._read() as tx:
+                found = await find(tx, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load_fn=load)

@@ -161,9 +161,10 @@ class Attribute:
         return value
 
     def column(self, sources: Sequence[object]) -> Sequence[Any]:
-        known = sources.columns.get(self.name) if type(sources) is Curve else None
-        values = list(map(self.get, sources)) if known is None else known
-        return self.leaf.column(values, nullable=self.nullable)
+        """Of many objects; a curve's are as the database keeps them, which refuses what cannot be sent."""
+        if type(sources) is Curve:
+            return sources.columns[self.name]
+        return self.leaf.column(list(map(self.get, sources)), nullable=self.nullable)
 
 
 @dataclass(slots=True)

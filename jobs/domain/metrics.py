@@ -49,7 +49,10 @@ class Point(NamedTuple):
 
 
 class Curve(Sequence[Point]):
-    """Points as columns: what shows many of them has no need of each."""
+    """Points as columns: what shows many of them has no need of each.
+
+    They are as the database keeps them: whole numbers of 32 bits, finite numbers or None, instants in UTC.
+    """
 
     __slots__ = ("columns",)
 
