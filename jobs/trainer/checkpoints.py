@@ -23,6 +23,7 @@ class Checkpoints:
         schedule: torch.optim.lr_scheduler.LRScheduler,
     ) -> None:
         self._file, self._model, self._parts = file, model, {"optimizer": optimizer, "schedule": schedule}
+        self._on_gpu = model.device.type == "cuda"
         self._pause = _LEAST_SECONDS_BETWEEN
         self._due = time.monotonic() + self._pause
 
@@ -35,8 +36,8 @@ class Checkpoints:
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
         torch.set_rng_state(state["random"])
-        if torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+        if self._on_gpu and state.get("random_gpu") is not None:
+            torch.cuda.set_rng_state(state["random_gpu"], self._model.device)
         step: int = state["step"]
         return step
 
@@ -53,7 +54,7 @@ class Checkpoints:
             "adapter": get_peft_model_state_dict(self._model, save_embedding_layers=False),
             **{name: part.state_dict() for name, part in self._parts.items()},
             "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "random_gpu": torch.cuda.get_rng_state(self._model.device) if self._on_gpu else None,
         }
         with whole(self._file) as new:
             torch.save(state, new)

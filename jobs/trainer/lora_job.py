@@ -7,6 +7,7 @@ from pathlib import Path
 
 import answers
 import artifact
+import gpus
 import models
 import training
 from pairs import PairFile, split
@@ -22,7 +23,8 @@ def train(order: WorkOrder, dataset: Path, folder: Path, report: Report, stop: t
     Raises `TrainerError`, and `Stopped` with checkpoint and adapter saved.
     """
     pairs = PairFile(dataset)
-    base = models.load(order.base_model, *training.device_and_dtype())
+    device = gpus.choose()
+    base = models.load(order.base_model, device, gpus.dtype(device))
     model = training.adapt(base, order)
     work = training.Training(order, base, model, pairs, folder, report)
     adapter = folder / "adapter"

@@ -60,13 +60,6 @@ class _Stretch:
         return finite(sum(self._losses) / len(self._losses)), finite(self._tokens / elapsed, 5)
 
 
-def device_and_dtype() -> tuple[torch.device, torch.dtype]:
-    """The GPU in bfloat16 where there is one that can, else the CPU."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu"), torch.float32
-    return torch.device("cuda"), torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-
-
 def adapt(base: Base, order: WorkOrder) -> PeftModel:
     """The base model with a fresh adapter on every linear layer but the last."""
     torch.manual_seed(_SEED)

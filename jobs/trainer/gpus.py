@@ -1,0 +1,42 @@
+"""Which GPU a run trains on."""
+
+import os
+import socket
+from collections.abc import Sequence
+
+import torch
+
+_held: list[socket.socket] = []  # claims that last as long as this process
+
+
+def choose() -> torch.device:
+    """A visible GPU that no other run on this machine has claimed, claimed; the CPU where there is no GPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    visible = range(torch.cuda.device_count())
+    index = claim([str(torch.cuda.get_device_properties(index).uuid) for index in visible])
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
+
+
+def claim(names: Sequence[str]) -> int:
+    """The index of the first of `names` that nobody holds; runs beyond the last share.
+
+    A claim is a name among the kernel's sockets, which it frees when the process ends, however it ends.
+    """
+    for index, name in enumerate(names):
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0lora-pipeline-gpu-{name}")
+        except OSError:
+            mark.close()
+            continue
+        _held.append(mark)
+        return index
+    return os.getpid() % len(names)
+
+
+def dtype(device: torch.device) -> torch.dtype:
+    """Of the base model's weights: bfloat16 on a GPU that can."""
+    half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if half else torch.float32
