@@ -22,6 +22,11 @@ class Example:
     ids: list[int]
     labels: list[int]
 
+    @property
+    def targets(self) -> int:
+        """Tokens that count in the loss: each but the first is predicted from those before it."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -30,16 +35,6 @@ class Batch:
     ids: torch.Tensor
     labels: torch.Tensor
     attention: torch.Tensor
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that are not padding."""
-        return int(self.attention.sum())
-
-    @property
-    def targets(self) -> int:
-        """Tokens that count in the loss: each but the first is predicted from those before it."""
-        return int((self.labels[:, 1:] != IGNORED).sum())
 
 
 def encode(pair: Pair, base: Base) -> Example:

@@ -1,4 +1,4 @@
-"""Which GPU a run trains on."""
+"""Which GPU a run trains on, and what is said when its memory is too small."""
 
 import os
 import socket
@@ -40,3 +40,14 @@ def dtype(device: torch.device) -> torch.dtype:
     """Of the base model's weights: bfloat16 on a GPU that can."""
     half = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return torch.bfloat16 if half else torch.float32
+
+
+def too_small(base_model: str) -> str:
+    """The sentence for a run that found no memory, whatever it did without."""
+    free, total = torch.cuda.mem_get_info()
+    ours = free + torch.cuda.memory_reserved()
+    return (
+        f"The GPU's memory is too small to train {base_model}: of {total / 2**30:.1f} GiB on "
+        f"{torch.cuda.get_device_name()} this run could have {ours / 2**30:.1f}. Choose a smaller base model, a "
+        "lower rank or a larger GPU, or see that nothing else runs on this one."
+    )

@@ -9,9 +9,11 @@ import answers
 import artifact
 import gpus
 import models
+import torch
 import training
 from pairs import PairFile, split
 from reporting import Report
+from trouble import TrainerError
 from work_order import WorkOrder
 
 _EXAMPLES = 3
@@ -22,6 +24,13 @@ def train(order: WorkOrder, dataset: Path, folder: Path, report: Report, stop: t
 
     Raises `TrainerError`, and `Stopped` with checkpoint and adapter saved.
     """
+    try:
+        _train(order, dataset, folder, report, stop)
+    except torch.OutOfMemoryError as error:
+        raise TrainerError(gpus.too_small(order.base_model)) from error
+
+
+def _train(order: WorkOrder, dataset: Path, folder: Path, report: Report, stop: threading.Event) -> None:
     pairs = PairFile(dataset)
     device = gpus.choose()
     base = models.load(order.base_model, device, gpus.dtype(device))

@@ -40,6 +40,8 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Base:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, trust_remote_code=False).to(device)
+    except torch.OutOfMemoryError:
+        raise
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise TrainerError(f"The base model {name} could not be loaded: {sentence(error)}.") from error
     if tokenizer.pad_token_id is None:

@@ -2,15 +2,16 @@
 
 import functools
 import math
+import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from checkpoints import Checkpoints
-from encoding import IGNORED, Batch, Example, collate, cut, encode
+from encoding import IGNORED, Example, collate, cut, encode
 from gauges import Busyness
 from models import Base
 from pairs import Order, PairFile, split, steps_per_epoch
@@ -24,7 +25,7 @@ _SEED = 0
 _MOST_POINTS = 1000  # of one run; a longer one reports the mean of several steps
 _VALIDATIONS = 20  # of one run
 _WARM_UP = 0.05  # of all steps
-_TOKENS_AT_ONCE = 8192  # forward and backward; a larger batch is taken in parts, with the same gradient
+_TOKENS_AT_ONCE = 8192  # at first; a larger batch is taken in parts, with the same gradient
 _LONGEST_GRADIENT = 1.0
 _SMALL = 10_000_000  # weights; below, one thread is faster than several that wait for each other
 
@@ -92,6 +93,7 @@ class Training:
         self._per_epoch = steps_per_epoch(len(pairs), order.batch_size)
         self.total_steps = self._per_epoch * order.num_epochs
         self._example = functools.lru_cache(10_000)(lambda index: encode(pairs[index], base))
+        self._tokens_at_once = _TOKENS_AT_ONCE
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._optimizer = torch.optim.AdamW(self._weights, lr=order.learning_rate, weight_decay=0.0)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._rate)
@@ -101,7 +103,7 @@ class Training:
     def run(self, stop: threading.Event) -> Figures:
         """Train to the end, from the last checkpoint if there is one.
 
-        Raises `Stopped`, at most one step after `stop` is set, with a checkpoint saved.
+        Raises `Stopped`, at most one part of a step after `stop` is set, with a checkpoint saved.
         """
         step = self._checkpoints.restore()
         self._report.forget_after(step)
@@ -111,11 +113,12 @@ class Training:
         begun, tokens, since_last = time.perf_counter(), 0, _Stretch()
         last: Point | None = None
         while step < self.total_steps:
-            if stop.is_set():
-                self._checkpoints.save(step)
-                raise Stopped
             rate = self._schedule.get_last_lr()[0]
-            loss, norm, count = self._step(step)
+            try:
+                loss, norm, count = self._step(step, stop)
+            except Stopped:
+                self._checkpoints.save(step)
+                raise
             step += 1
             tokens += count
             since_last.add(loss, count)
@@ -148,25 +151,33 @@ class Training:
             validation_pairs=len(self._held_out),
         )
 
-    def _step(self, step: int) -> tuple[float, float, int]:
-        """One optimizer step: its loss, the gradient's norm, and the tokens it read.
+    def _step(self, step: int, stop: threading.Event) -> tuple[float, float, int]:
+        """One optimizer step: its loss, the gradient's norm, and the tokens it read. Raises `Stopped`.
 
         Where loss or gradient is no number the weights stay as they are, and the run goes on.
         """
         self._model.train()
-        parts = self._parts(self._order.batch(step))
-        targets = max(1, sum(part.targets for part in parts))
-        loss = 0.0
-        for part in parts:
-            share = self._loss(part) / targets
-            share.backward()  # type: ignore[no-untyped-call]
-            loss += float(share.detach())
+        examples = self._examples(self._order.batch(step))
+        loss = self._fitting(functools.partial(self._gradient, examples, stop))
         norm = float(torch.nn.utils.clip_grad_norm_(self._weights, _LONGEST_GRADIENT))
         if math.isfinite(loss) and math.isfinite(norm):
             self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._schedule.step()
-        return loss, norm, sum(part.tokens for part in parts)
+        return loss, norm, sum(len(example.ids) for example in examples)
+
+    def _gradient(self, examples: list[Example], stop: threading.Event) -> float:
+        """Leave the gradient of the mean loss a token in the weights, and return that loss."""
+        self._optimizer.zero_grad(set_to_none=True)  # of an attempt that did not fit
+        targets = max(1, sum(example.targets for example in examples))
+        loss = 0.0
+        for part in cut(examples, self._tokens_at_once):
+            if stop.is_set():
+                raise Stopped
+            share = self._loss(part) / targets
+            share.backward()  # type: ignore[no-untyped-call]
+            loss += float(share.detach())
+        return loss
 
     @torch.no_grad()
     def _validate(self, stop: threading.Event) -> float | None:
@@ -176,19 +187,47 @@ class Training:
         for first in range(0, len(self._held_out), self._batch_size):
             if stop.is_set():
                 return None
-            for part in self._parts(self._held_out[first : first + self._batch_size]):
-                loss, targets = loss + float(self._loss(part)), targets + part.targets
+            examples = self._examples(self._held_out[first : first + self._batch_size])
+            loss += self._fitting(functools.partial(self._total_loss, examples))
+            targets += sum(example.targets for example in examples)
         return finite(loss / targets) if targets else None
 
-    def _parts(self, indices: Iterable[int]) -> list[Batch]:
-        examples: list[Example] = [self._example(index) for index in indices]
-        pad = self._base.tokenizer.pad_token_id
-        return [collate(part, pad, self._model.device) for part in cut(examples, _TOKENS_AT_ONCE)]
+    def _total_loss(self, examples: list[Example]) -> float:
+        return sum(float(self._loss(part)) for part in cut(examples, self._tokens_at_once))
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
+    def _fitting(self, work: Callable[[], float]) -> float:
+        """What `work` gives; where the GPU's memory is too small for it, done again with less of it.
+
+        Raises `torch.OutOfMemoryError` when nothing is left to do without.
+        """
+        while True:
+            try:
+                return work()
+            except torch.OutOfMemoryError:
+                if not self._saved_memory():
+                    raise
+            torch.cuda.empty_cache()  # not before: the failed attempt's tensors hang on its traceback
+
+    def _saved_memory(self) -> bool:
+        """First fewer tokens at once, which costs little; then what is needed twice is computed twice."""
+        base = self._base.model
+        if self._tokens_at_once > self._base.longest:
+            self._tokens_at_once //= 2
+        elif base.supports_gradient_checkpointing and not base.is_gradient_checkpointing:
+            base.gradient_checkpointing_enable({"use_reentrant": False})
+        else:
+            return False
+        print(f"Too little GPU memory: {self._tokens_at_once} tokens at once from here on", file=sys.stderr)
+        return True
+
+    def _examples(self, indices: Iterable[int]) -> list[Example]:
+        return [self._example(index) for index in indices]
+
+    def _loss(self, part: list[Example]) -> torch.Tensor:
         """Cross entropy summed over the tokens to learn."""
-        device = self._model.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and self._half()):
+        device = self._model.device
+        batch = collate(part, self._base.tokenizer.pad_token_id, device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" and self._half()):
             logits = self._model(input_ids=batch.ids, attention_mask=batch.attention).logits
         return functional.cross_entropy(
             logits[:, :-1].float().flatten(0, 1),
