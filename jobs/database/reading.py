@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    CompoundSelect,
     Dialect,
     Select,
     TypeDecorator,
@@ -23,15 +24,16 @@ from jobs.database.packing import packed, unpacking
 from jobs.database.postgres import alone, driver_of
 
 T = TypeVar("T")
+Rows = Select[Any] | CompoundSelect[Any]
 
 
 class Question(Generic[T]):
     """A `SELECT` with named parameters, whose rows become `T`s."""
 
-    def __init__(self, statement: Callable[[str], Select[Any]], made: Callable[[Sequence[Any]], T]) -> None:
+    def __init__(self, statement: Callable[[str], Rows], made: Callable[[Sequence[Any]], T]) -> None:
         """`statement` makes it for a dialect's name; `made` takes the values of a row."""
         self._statement, self._made = statement, made
-        self._asked: dict[str, Select[Any]] = {}
+        self._asked: dict[str, Rows] = {}
         self._texts: dict[tuple[int, bool], _Text] = {}
 
     async def all(self, tx: Transaction, **parameters: Any) -> list[T]:
@@ -65,7 +67,7 @@ class Question(Generic[T]):
         [row] = await text.fetch(tx, parameters)
         return text.unpack(row)
 
-    def _made_for(self, dialect: Dialect) -> Select[Any]:
+    def _made_for(self, dialect: Dialect) -> Rows:
         if dialect.name not in self._asked:
             self._asked[dialect.name] = self._statement(dialect.name)
         return self._asked[dialect.name]
@@ -81,7 +83,7 @@ class Question(Generic[T]):
 class _Text:
     """A statement as Postgres' driver takes it, and how the columns of its answer are read that the driver does not."""
 
-    def __init__(self, statement: Select[Any], dialect: Dialect, *, in_columns: bool) -> None:
+    def __init__(self, statement: Rows, dialect: Dialect, *, in_columns: bool) -> None:
         self._dialect = dialect  # kept, so that no other comes to have its `id`
         columns = list(statement.selected_columns)
         self._readers = {
@@ -91,6 +93,7 @@ class _Text:
             and (reader := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         }
         if in_columns:
+            assert isinstance(statement, Select)  # noqa: S101 - nobody reads a union in columns
             self.unpack, statement = unpacking(statement), packed(statement)
         compiled = statement.compile(dialect=dialect)
         self._sql = str(compiled)
