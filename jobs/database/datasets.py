@@ -2,24 +2,34 @@
 
 from collections.abc import Collection
 from dataclasses import fields
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, func, insert, literal, select, tuple_, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from jobs.database.engine import Position, Transaction
+from jobs.database.pages import asked, newest_first
 from jobs.database.reading import Question, among, made_of
 from jobs.database.tables import datasets
 from jobs.domain.dataset import Dataset, DatasetStatus
 
 _row = datasets.c
 COLUMNS = tuple(_row[field.name] for field in fields(Dataset))
+_IS_MINE = _row.user_id == bindparam("user_id")
 _MINE = Question(
-    lambda dialect: select(*COLUMNS).where(
-        among(_row.id, "dataset_ids", dialect), _row.user_id == bindparam("user_id")
-    ),
+    lambda dialect: select(*COLUMNS).where(among(_row.id, "dataset_ids", dialect), _IS_MINE),
     made_of(Dataset),
 )
+_COUNT = Question(
+    lambda _: select(func.count()).select_from(datasets).where(_IS_MINE), lambda row: int(row[0])
+)
+
+
+@cache
+def _page(*, goes_on: bool) -> Question[Dataset]:
+    query = select(*COLUMNS).where(_IS_MINE)
+    return Question(lambda _: newest_first(query, datasets, goes_on=goes_on), made_of(Dataset))
 
 
 async def insert_dataset(tx: Transaction, dataset: Dataset) -> None:
@@ -54,19 +64,12 @@ async def find_many(tx: Transaction, dataset_ids: Collection[UUID]) -> dict[UUID
 
 async def page(tx: Transaction, user_id: str, *, limit: int, after: Position | None = None) -> list[Dataset]:
     """This user's datasets, newest first."""
-    query = select(*COLUMNS).where(_row.user_id == user_id)
-    if after is not None:
-        at, dataset_id = after
-        here = tuple_(literal(at, _row.created_at.type), literal(dataset_id, _row.id.type))
-        query = query.where(tuple_(_row.created_at, _row.id) < here)
-    query = query.order_by(_row.created_at.desc(), _row.id.desc()).limit(limit)
-    return [_dataset(row) for row in await tx.execute(query)]
+    return await _page(goes_on=after is not None).all(tx, **asked(user_id, limit, after))
 
 
 async def count(tx: Transaction, user_id: str) -> int:
     """How many datasets this user has."""
-    query = select(func.count()).select_from(datasets).where(_row.user_id == user_id)
-    return await tx.scalar(query) or 0
+    return await _COUNT.one(tx, user_id=user_id) or 0
 
 
 async def close_upload(tx: Transaction, examined: Dataset) -> bool:

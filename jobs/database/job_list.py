@@ -1,9 +1,10 @@
 """A user's jobs as a list: filtered, searched, and page by page in the order that is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +12,12 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     Float,
+    Select,
     Text,
+    bindparam,
     case,
     cast,
     func,
-    literal,
     null,
     or_,
     select,
@@ -25,6 +27,8 @@ from sqlalchemy import (
 
 from jobs.database.engine import Position, Transaction
 from jobs.database.jobs import COLUMNS
+from jobs.database.pages import LIMIT, asked, position
+from jobs.database.reading import Question, among
 from jobs.database.tables import datasets, training_jobs
 from jobs.domain.job import Job, job_of
 from jobs.domain.lifecycle import JobStatus
@@ -33,6 +37,7 @@ Key = str | int | float | None
 
 _row = training_jobs.c
 _gpu = type_coerce(_row.gpu_config, JSON())
+_ESCAPE = "/"
 _BUSIEST_FIRST = ("RUNNING", "INITIALIZING", "QUEUED", "COMPLETED", "FAILED", "CANCELLED")
 
 
@@ -98,44 +103,78 @@ async def page(
     Of those alike in `order` the newest come first. `after` and `after_key` say where the page before ended: also when that
     job has since moved elsewhere, nothing else is left out.
     """
-    key = _KEYS[order]
-    query = select(key.label("key"), *COLUMNS).where(
-        _row.user_id == user_id, *_among(statuses), *_found(search, user_id)
+    page = _page(
+        order,
+        ascending=ascending,
+        goes_on=after is not None,
+        by_status=bool(statuses),
+        searches=bool(search),
     )
-    by_age = tuple_(_row.created_at, _row.id)
-    oldest_first = ascending and order is JobOrder.CREATED
-    if after is not None:
-        at, job_id = after
-        here = tuple_(literal(at, _row.created_at.type), literal(job_id, _row.id.type))
-        beyond = by_age > here if oldest_first else by_age < here
-        if order is not JobOrder.CREATED:
-            there = literal(after_key, key.type)
-            beyond = or_(key > there if ascending else key < there, (key == there) & beyond)
-        query = query.where(beyond)
-    if order is not JobOrder.CREATED:
-        query = query.order_by(key if ascending else key.desc())
-    ages = (_row.created_at, _row.id) if oldest_first else (_row.created_at.desc(), _row.id.desc())
-    rows = await tx.execute(query.order_by(*ages).limit(limit))
-    return [Listed(job_of(job), key) for key, *job in rows]
+    more = {"key": after_key, "statuses": list(statuses), "words": _escaped(search)}
+    return await page.all(tx, **asked(user_id, limit, after), **more)
 
 
 async def count(
     tx: Transaction, user_id: str, *, statuses: Sequence[JobStatus] = (), search: str = ""
 ) -> int:
     """How many jobs this user has, with one of `statuses` and found by `search` where given."""
-    mine = (_row.user_id == user_id, *_among(statuses), *_found(search, user_id))
-    return await tx.scalar(select(func.count()).select_from(training_jobs).where(*mine)) or 0
+    count = _count(by_status=bool(statuses), searches=bool(search))
+    return await count.one(tx, user_id=user_id, statuses=list(statuses), words=_escaped(search)) or 0
 
 
-def _among(statuses: Sequence[JobStatus]) -> tuple[ColumnElement[bool], ...]:
-    return (_row.status.in_(statuses),) if statuses else ()
+@cache
+def _page(
+    order: JobOrder, *, ascending: bool, goes_on: bool, by_status: bool, searches: bool
+) -> Question[Listed]:
+    def statement(dialect: str) -> Select[Any]:
+        key = _KEYS[order]
+        query = select(key.label("key"), *COLUMNS).where(
+            *_wanted(dialect, by_status=by_status, searches=searches)
+        )
+        oldest_first = ascending and order is JobOrder.CREATED
+        if goes_on:
+            by_age, here = tuple_(_row.created_at, _row.id), position(training_jobs)
+            beyond = by_age > here if oldest_first else by_age < here
+            if order is not JobOrder.CREATED:
+                there = bindparam("key", type_=key.type)
+                beyond = or_(key > there if ascending else key < there, (key == there) & beyond)
+            query = query.where(beyond)
+        if order is not JobOrder.CREATED:
+            query = query.order_by(key if ascending else key.desc())
+        ages = (_row.created_at, _row.id) if oldest_first else (_row.created_at.desc(), _row.id.desc())
+        return query.order_by(*ages).limit(LIMIT)
+
+    return Question(statement, lambda row: Listed(job_of(row[1:]), row[0]))
 
 
-def _found(search: str, user_id: str) -> tuple[ColumnElement[bool], ...]:
-    if not search:
-        return ()
-    named = select(datasets.c.id).where(
-        datasets.c.user_id == user_id, datasets.c.name.icontains(search, autoescape=True)
+@cache
+def _count(*, by_status: bool, searches: bool) -> Question[int]:
+    return Question(
+        lambda dialect: (
+            select(func.count())
+            .select_from(training_jobs)
+            .where(*_wanted(dialect, by_status=by_status, searches=searches))
+        ),
+        lambda row: int(row[0]),
     )
-    called = (cast(_row.id, Text), _row.external_job_id)
-    return (or_(_row.dataset_id.in_(named), *(each.istartswith(search, autoescape=True) for each in called)),)
+
+
+def _wanted(dialect: str, *, by_status: bool, searches: bool) -> Iterator[ColumnElement[bool]]:
+    words = bindparam("words", type_=Text())
+    yield _row.user_id == bindparam("user_id")
+    if by_status:
+        yield among(_row.status, "statuses", dialect)
+    if searches:
+        named = select(datasets.c.id).where(
+            datasets.c.user_id == bindparam("user_id"), datasets.c.name.icontains(words, escape=_ESCAPE)
+        )
+        called = (cast(_row.id, Text), _row.external_job_id)
+        begins = (each.startswith(words, escape=_ESCAPE) for each in called)
+        yield or_(_row.dataset_id.in_(named), *begins)
+
+
+def _escaped(search: str) -> str:
+    """So that each character stands for itself."""
+    for special in (_ESCAPE, "%", "_"):
+        search = search.replace(special, _ESCAPE + special)
+    return search

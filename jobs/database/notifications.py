@@ -1,24 +1,42 @@
 """What users are told; at most one row per job and type."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.database.engine import Position, Transaction
+from jobs.database.pages import asked, newest_first
+from jobs.database.reading import Question, made_of
 from jobs.database.tables import notifications
 from jobs.domain.job import Job
 from jobs.domain.notices import Notice
 from jobs.domain.records import Notification
 
 _row = notifications.c
-_COLUMNS = (
-    *(_row.id, _row.type, _row.title, _row.message, _row.priority, _row.action_url, _row.job_id),
-    *(_row.read_at, _row.created_at),
-)
+
+
+@cache
+def _page(*, unread_only: bool, goes_on: bool) -> Question[Notification]:
+    columns = (_row[field.name] for field in fields(Notification))
+    query = select(*columns).where(*_mine(unread_only=unread_only))
+    return Question(lambda _: newest_first(query, notifications, goes_on=goes_on), made_of(Notification))
+
+
+@cache
+def _count(*, unread_only: bool) -> Question[int]:
+    query = select(func.count()).select_from(notifications).where(*_mine(unread_only=unread_only))
+    return Question(lambda _: query, lambda row: int(row[0]))
+
+
+def _mine(*, unread_only: bool) -> Sequence[ColumnElement[bool]]:
+    mine = _row.user_id == bindparam("user_id")
+    return (mine, _row.read_at.is_(None)) if unread_only else (mine,)
 
 
 async def insert_notices(tx: Transaction, notices: Sequence[tuple[Job, Notice]]) -> None:
@@ -34,23 +52,13 @@ async def page(
     tx: Transaction, user_id: str, *, limit: int, after: Position | None = None, unread_only: bool = False
 ) -> list[Notification]:
     """This user's notifications, newest first."""
-    query = select(*_COLUMNS).where(_row.user_id == user_id)
-    if unread_only:
-        query = query.where(_row.read_at.is_(None))
-    if after is not None:
-        at, notification_id = after
-        here = tuple_(literal(at, _row.created_at.type), literal(notification_id, _row.id.type))
-        query = query.where(tuple_(_row.created_at, _row.id) < here)
-    query = query.order_by(_row.created_at.desc(), _row.id.desc()).limit(limit)
-    return [Notification(**row._mapping) for row in await tx.execute(query)]
+    page = _page(unread_only=unread_only, goes_on=after is not None)
+    return await page.all(tx, **asked(user_id, limit, after))
 
 
 async def count(tx: Transaction, user_id: str, *, unread_only: bool = False) -> int:
     """How many notifications this user has."""
-    query = select(func.count()).select_from(notifications).where(_row.user_id == user_id)
-    if unread_only:
-        query = query.where(_row.read_at.is_(None))
-    return await tx.scalar(query) or 0
+    return await _count(unread_only=unread_only).one(tx, user_id=user_id) or 0
 
 
 async def mark_read(tx: Transaction, user_id: str, ids: Collection[UUID], at: datetime) -> None:

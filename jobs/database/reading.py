@@ -98,6 +98,15 @@ class _Text:
         compiled = statement.compile(dialect=dialect)
         self._sql = str(compiled)
         self._names: list[str] = getattr(compiled, "positiontup", None) or []
+        #: of the parameters those whose values stand in the statement
+        self._fixed = {
+            name: value if write is None else write(value)
+            for name in self._names
+            if not (bound := compiled.binds[name]).required
+            for value, write in [
+                (bound.effective_value, bound.type.dialect_impl(dialect).bind_processor(dialect))
+            ]
+        }
 
         self.alone = alone(self._sql, len(self._names))
 
@@ -108,7 +117,7 @@ class _Text:
 
     def given(self, parameters: dict[str, Any]) -> Iterable[Any]:
         """The parameters as the driver takes them."""
-        return map(parameters.__getitem__, self._names)
+        return map({**self._fixed, **parameters}.__getitem__, self._names)
 
     def read(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         """The rows as they are meant."""

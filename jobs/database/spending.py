@@ -4,12 +4,29 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 
 from jobs.database.engine import Transaction
+from jobs.database.reading import Question
 from jobs.database.tables import cost_records, training_jobs
 from jobs.domain.lifecycle import JobStatus, Release
-from jobs.domain.pricing import CENT, ZERO
+from jobs.domain.pricing import CENT, ZERO, GpuConfig
+
+_row, _book = training_jobs.c, cost_records.c
+_HOLDING: Question[tuple[JobStatus, GpuConfig, Decimal]] = Question(
+    lambda _: select(_row.status, _row.gpu_config, _row.current_cost).where(
+        _row.user_id == bindparam("user_id"),
+        or_(_row.status == JobStatus.RUNNING, _row.release == Release.NEEDED),
+    ),
+    tuple,
+)
+_BOOKED: Question[Decimal | None] = Question(
+    lambda _: select(func.sum(_book.amount)).where(
+        _book.user_id == bindparam("user_id"),
+        _book.billing_period >= bindparam("since", type_=_book.billing_period.type),
+    ),
+    lambda row: row[0],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +40,12 @@ class Spending:
 
 async def spending(tx: Transaction, user_id: str, *, since: date) -> Spending:
     """Two statements: the jobs that hold GPUs, few at any moment, and the sum of the books."""
-    row, book = training_jobs.c, cost_records.c
-    holding = select(row.status, row.gpu_config, row.current_cost).where(
-        row.user_id == user_id, or_(row.status == JobStatus.RUNNING, row.release == Release.NEEDED)
-    )
-    held = (await tx.execute(holding)).all()
-    running = [job for job in held if job.status is JobStatus.RUNNING]
-    booked = await tx.scalar(
-        select(func.sum(book.amount)).where(book.user_id == user_id, book.billing_period >= since)
-    )
+    held = await _HOLDING.all(tx, user_id=user_id)
+    running = [cost for status, _, cost in held if status is JobStatus.RUNNING]
+    booked = await _BOOKED.one(tx, user_id=user_id, since=since)
     return Spending(
         running=len(running),
-        hourly_rate=sum((job.gpu_config.hourly_rate for job in held), ZERO),
+        hourly_rate=sum((gpus.hourly_rate for _, gpus, _ in held), ZERO),
         # SQLite adds up floats, which are exact to the cent far beyond what anybody spends.
-        total=sum((job.current_cost for job in running), (booked or ZERO).quantize(CENT)),
+        total=sum(running, (booked or ZERO).quantize(CENT)),
     )

@@ -333,8 +333,8 @@ async def test_a_list_costs_the_same_statements_however_long_it_is(house: House)
         await house.completed()
     with statements(house.api) as twelve:
         assert len((await house.data(PAGE))["jobs"]["nodes"]) == 12
-    # The page, its count, the datasets, the books, the artifacts, the kept events, the first points.
-    assert len(twelve) == len(three) == 7
+    # The page, its count, the datasets, the books, the artifacts, the events.
+    assert len(twelve) == len(three) == 6
     with statements(house.api) as plain:
         await house.data("{ jobs { nodes { id status costs { current final } gpuConfig { hourlyRate } } } }")
     assert len(plain) == 1
