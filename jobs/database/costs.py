@@ -6,11 +6,12 @@ from dataclasses import fields
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 
 from jobs.database.engine import Transaction
 from jobs.database.reading import Question, among, made_of
 from jobs.database.tables import cost_records, datasets, training_jobs
+from jobs.database.types import AsJson
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.moves import Charge
@@ -28,6 +29,17 @@ _OF_JOBS = Question(
     ),
     made_of(CostRecord),
 )
+
+_lines = (
+    select(*(_row[field.name] for field in fields(CostRecord)))
+    .where(_row.job_id == bindparam("job_id"))
+    .order_by(_row.recorded_at.desc(), _row.id)
+    .subquery("line")
+)
+#: For Postgres: what `records` has of the job `job_id`, in one value; None for nothing.
+BOOKS = select(
+    func.json_agg(_lines.table_valued(), type_=AsJson[list[CostRecord]](list[CostRecord]))
+).scalar_subquery()
 
 FinishedRun = tuple[int, int, GpuConfig, datetime, datetime]  #: tokens, epochs, GPUs, from, until
 

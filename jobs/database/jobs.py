@@ -73,7 +73,7 @@ def with_dataset_of(row: Sequence[Any]) -> tuple[Job, Dataset]:
     return job_of(row[: len(COLUMNS)]), _dataset_of(row[len(COLUMNS) :])
 
 
-WITH_DATASET = Question(lambda _: ONE_WITH_DATASET, with_dataset_of)
+_WITH_DATASET = Question(lambda _: ONE_WITH_DATASET, with_dataset_of)
 
 
 async def insert_job(tx: Transaction, job: Job) -> bool:
@@ -94,7 +94,7 @@ async def get(tx: Transaction, job_id: UUID, user_id: str) -> Job | None:
 
 async def get_with_dataset(tx: Transaction, job_id: UUID, user_id: str) -> tuple[Job, Dataset] | None:
     """This user's job, and what it is trained on."""
-    return await WITH_DATASET.one(tx, job_id=job_id, user_id=user_id)
+    return await _WITH_DATASET.one(tx, job_id=job_id, user_id=user_id)
 
 
 async def get_many(tx: Transaction, job_ids: Collection[UUID], user_id: str) -> dict[UUID, Job]:

@@ -6,20 +6,22 @@ from uuid import UUID
 
 from sqlalchemy import Select, true
 
-from jobs.database import jobs, metrics
+from jobs.database import costs, jobs, metrics
 from jobs.database.engine import Database
 from jobs.database.packing import packed, unpacking
 from jobs.database.reading import Question
 from jobs.domain.dataset import Dataset
 from jobs.domain.job import Job
 from jobs.domain.metrics import Curve
+from jobs.domain.records import CostRecord
 
 
 class OneJob(NamedTuple):
-    """A job, what it is trained on, and points of its curves, if they were asked for."""
+    """A job, what it is trained on, its lines in the books, and points of its curves, if they were asked for."""
 
     job: Job
     dataset: Dataset
+    books: list[CostRecord]
     points: Curve | None
 
 
@@ -32,29 +34,40 @@ class Newest(NamedTuple):
 
 async def look(database: Database, job_id: UUID, user_id: str, newest: Newest | None) -> OneJob | None:
     """This user's job."""
+    if database.dialect == "sqlite":
+        return await _look_piece_by_piece(database, job_id, user_id, newest)
     if newest is None:
-        found = await jobs.WITH_DATASET.one_alone(database, job_id=job_id, user_id=user_id)
-        return found and OneJob(*found, None)
-    which = newest._asdict()
-    if database.dialect == "postgresql":
-        return await _WITH_NEWEST.one_alone(
-            database, job_id=job_id, user_id=user_id, **metrics.which(**which)
-        )
+        return await _ALONE.one_alone(database, job_id=job_id, user_id=user_id)
+    which = metrics.which(**newest._asdict())
+    return await _WITH_NEWEST.one_alone(database, job_id=job_id, user_id=user_id, **which)
+
+
+async def _look_piece_by_piece(
+    database: Database, job_id: UUID, user_id: str, newest: Newest | None
+) -> OneJob | None:
     async with database.read(user_id) as tx:
         found = await jobs.get_with_dataset(tx, job_id, user_id)
-        return found and OneJob(*found, await metrics.newest(tx, job_id, **which))
+        if found is None:
+            return None
+        # While it goes on nothing is booked.
+        books = [] if found[0].final_cost is None else (await costs.records(tx, [job_id]))[job_id]
+        points = newest and await metrics.newest(tx, job_id, **newest._asdict())
+        return OneJob(*found, books, points)
 
 
 def _with_newest(_: str) -> Select[Any]:
     points = packed(metrics.NEWEST).subquery("points")
-    return jobs.ONE_WITH_DATASET.add_columns(*points.c).join(points, true())
+    return _WITH_BOOKS.add_columns(*points.c).join(points, true())
 
 
 def _one_job(row: Sequence[Any]) -> OneJob:
-    job, dataset = jobs.with_dataset_of(row[:_WIDTH])
-    return OneJob(job, dataset, metrics.newest_of(_unpack(row[_WIDTH:])))
+    found = jobs.with_dataset_of(row[:_WIDTH])
+    points = row[_WIDTH + 1 :]
+    return OneJob(*found, row[_WIDTH] or [], metrics.newest_of(_unpack(points)) if points else None)
 
 
 _WIDTH = len(jobs.ONE_WITH_DATASET.selected_columns)
+_WITH_BOOKS = jobs.ONE_WITH_DATASET.add_columns(costs.BOOKS)
 _unpack = unpacking(metrics.NEWEST)
+_ALONE = Question(lambda _: _WITH_BOOKS, _one_job)
 _WITH_NEWEST = Question(_with_newest, _one_job)

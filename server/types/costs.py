@@ -45,6 +45,7 @@ class JobCosts:
     """The sums stand on the job's row; only `records` are loaded."""
 
     job: strawberry.Private[domain.Job]
+    books: strawberry.Private[list[records.CostRecord] | None]
     estimated_total: Decimal = strawberry.field(description="What was estimated when the job was created.")
     current: Decimal = strawberry.field(description="What it has cost so far.")
     final: Decimal | None = strawberry.field(
@@ -52,10 +53,11 @@ class JobCosts:
     )
 
     @classmethod
-    def of(cls, job: domain.Job) -> "JobCosts":
-        """The public view."""
+    def of(cls, job: domain.Job, books: list[records.CostRecord] | None = None) -> "JobCosts":
+        """The public view. `books`: if they were read with the job."""
         return cls(
             job=job,
+            books=books,
             estimated_total=job.estimated_total_cost,
             current=job.current_cost,
             final=job.final_cost,
@@ -66,7 +68,10 @@ class JobCosts:
         """Loaded together with those of the other jobs of the same request; while it goes on nothing is booked."""
         if self.job.final_cost is None:
             return []
-        return [CostRecord.of(record) for record in await info.context.loaders.costs.load(self.job.id) or ()]
+        books = self.books
+        if books is None:
+            books = await info.context.loaders.costs.load(self.job.id) or []
+        return list(map(CostRecord.of, books))
 
 
 @strawberry.type(description="What a job would take.")

@@ -164,7 +164,7 @@ class Job(Node):
     @strawberry.field(description="What it costs.")
     def costs(self) -> JobCosts:
         """From the row, but for the records."""
-        return JobCosts.of(self.job)
+        return JobCosts.of(self.job, self.found.books if self.found else None)
 
     @strawberry.field(description="What it is trained on.")
     async def dataset(self, info: Info) -> Dataset:
