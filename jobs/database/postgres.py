@@ -50,6 +50,9 @@ class Connections:
             connect_args={"server_settings": _SETTINGS, "timeout": 5, "command_timeout": 60, **_PREPARED},
             **arguments,
         )
+        dialect: Any = self.engine.sync_engine.dialect
+        # The driver's own way with JSON gives text as SQLAlchemy's does, with no call of Python for each value.
+        dialect.setup_asyncpg_json_codec = dialect.setup_asyncpg_jsonb_codec = _leave_as_it_is
         self._idle: list[AsyncConnection] = []
         self._most, self._turns = most, asyncio.Semaphore(most)
 
@@ -160,6 +163,10 @@ def alone(question: str, parameters: int) -> str:
 def driver_of(connection: AsyncConnection) -> Any:
     """Postgres' own connection."""
     return _sync(connection).connection.dbapi_connection.driver_connection
+
+
+async def _leave_as_it_is(_: object) -> None:
+    pass
 
 
 def _opening(claims: Mapping[str, str], *, write: bool) -> str:
