@@ -169,7 +169,7 @@ def _wanted(dialect: str, *, by_status: bool, searches: bool) -> Iterator[Column
             datasets.c.user_id == bindparam("user_id"), datasets.c.name.icontains(words, escape=_ESCAPE)
         )
         called = (cast(_row.id, Text), _row.external_job_id)
-        begins = (each.startswith(words, escape=_ESCAPE) for each in called)
+        begins = (each.istartswith(words, escape=_ESCAPE) for each in called)
         yield or_(_row.dataset_id.in_(named), *begins)
 
 
