@@ -42,16 +42,6 @@ ONE_WITH_DATASET = (
     .join(datasets, datasets.c.id == _row.dataset_id)
     .where(_row.id == bindparam("job_id"))
 )
-_MINE = Question(lambda _: _OF_MINE.where(_row.id == bindparam("job_id")), job_of)
-_dataset_of = made_of(Dataset)
-_ONE_WITH_DATASET = Question(
-    lambda _: (
-        _OF_MINE.add_columns(*DATASET_COLUMNS)
-        .join(datasets, datasets.c.id == _row.dataset_id)
-        .where(_row.id == bindparam("job_id"))
-    ),
-    lambda row: (job_of(row[: len(COLUMNS)]), _dataset_of(row[len(COLUMNS) :])),
-)
 _MINE = Question(lambda dialect: _OF_MINE.where(among(_row.id, "job_ids", dialect)), job_of)
 SUBMITTING = "handing the job to the GPU cluster"
 _NEW = (
