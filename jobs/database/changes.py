@@ -15,9 +15,10 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from jobs.database.engine import Database, sqlite_file
+from jobs.database.reading import Question
 from jobs.database.tables import training_jobs
 
 CHANNEL = "lora_pipeline_jobs"  #: what the trigger of migration 0002 sends ids on
@@ -86,12 +87,7 @@ class PostgresChanges:
 
     async def revision(self, job_id: UUID, user_id: str) -> int | None:
         """As `Changes.revision`."""
-        row = training_jobs.c
-        async with self._database.read(user_id) as tx:
-            found: int | None = await tx.scalar(
-                select(row.revision).where(row.id == job_id, row.user_id == user_id)
-            )
-        return found
+        return await _REVISION.one_alone(self._database, job_id=job_id, user_id=user_id)
 
     def note(self, job_id: UUID) -> None:
         """As `Changes.note`; also for what is heard."""
@@ -190,7 +186,7 @@ class SqliteChanges:
         if self._connection is None:
             return None
         try:
-            row = self._connection.execute(_REVISION, (str(job_id), user_id)).fetchone()
+            row = self._connection.execute(_REVISION_ON_SQLITE, (str(job_id), user_id)).fetchone()
         except sqlite3.Error:
             return None
         return row[0] if row else None
@@ -209,4 +205,11 @@ class SqliteChanges:
             self._connection = None
 
 
-_REVISION = "SELECT revision FROM training_jobs WHERE id = ? AND user_id = ?"
+_row = training_jobs.c
+_REVISION = Question(
+    lambda _: select(_row.revision).where(
+        _row.id == bindparam("job_id"), _row.user_id == bindparam("user_id")
+    ),
+    lambda row: int(row[0]),
+)
+_REVISION_ON_SQLITE = "SELECT revision FROM training_jobs WHERE id = ? AND user_id = ?"
