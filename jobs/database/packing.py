@@ -6,6 +6,8 @@ The driver takes longer over the values of a hundred rows than over all else of 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import repeat
+from operator import truediv
 from struct import Struct
 from typing import Any
 
@@ -15,7 +17,7 @@ from sqlalchemy import Boolean, ColumnElement, Float, Integer, Select, func, lit
 from jobs.database.types import UtcDateTime
 
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
-_2000 = 946_684_800_000_000  # microseconds since 1970: Postgres counts from there
+_30_YEARS: ColumnElement[Any] = literal_column("interval '946684800 seconds'")
 _EXACT = 2**52  # so many microseconds, 142 years, are whole in a float of seconds
 
 
@@ -25,7 +27,7 @@ def packed(statement: Select[Any]) -> Select[Any]:
     They are instants, whole numbers and truth values that are never null, and finite numbers, which may be.
     """
     found = statement.subquery("found")  # whose order the arrays keep
-    return select(*(func.array_send(func.array_agg(_without_null(column))) for column in found.c))
+    return select(*(func.array_send(func.array_agg(_as_sent(column))) for column in found.c))
 
 
 def unpacking(statement: Select[Any]) -> Callable[[Sequence[bytes | None]], list[Sequence[Any]]]:
@@ -36,9 +38,14 @@ def unpacking(statement: Select[Any]) -> Callable[[Sequence[bytes | None]], list
     ]
 
 
-def _without_null(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Null has no bytes in an array; NaN has, and is no finite number."""
-    return func.coalesce(column, literal_column("'NaN'")) if isinstance(column.type, Float) else column
+def _as_sent(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Postgres counts an instant from 2000. Null has no bytes in an array; NaN has, and is no finite number."""
+    match column.type:
+        case UtcDateTime():
+            return column + _30_YEARS
+        case Float():
+            return func.coalesce(column, literal_column("'NaN'"))
+    return column
 
 
 def _reader(column: ColumnElement[Any]) -> Callable[[bytes], Sequence[Any]]:
@@ -72,7 +79,8 @@ def _numbers(array: bytes) -> Sequence[float | None]:
 
 
 def _instants(array: bytes) -> list[datetime]:
-    microseconds = [_2000 + each for each in _values(array, "q")]
+    microseconds = _values(array, "q")
     if max(microseconds) > _EXACT or min(microseconds) < -_EXACT:  # somebody's clock is far off
         return [_1970 + timedelta(microseconds=each) for each in microseconds]
-    return msgspec.convert([each / 1_000_000 for each in microseconds], list[datetime], strict=False)
+    seconds = list(map(truediv, microseconds, repeat(1_000_000)))
+    return msgspec.convert(seconds, list[datetime], strict=False)
