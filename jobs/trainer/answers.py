@@ -38,13 +38,14 @@ def answer(base: Base, model: PeftModel, prompt: str) -> str:
     model.eval()
     ids = base.tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"]
     ids = ids[:, -(base.longest - _MOST_NEW_TOKENS) :].to(model.device)
-    said = model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=_MOST_NEW_TOKENS,
-        max_time=_MOST_SECONDS,
-        do_sample=False,
-        pad_token_id=base.tokenizer.pad_token_id,
-    )
+    with base.autocast():
+        said = model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=_MOST_NEW_TOKENS,
+            max_time=_MOST_SECONDS,
+            do_sample=False,
+            pad_token_id=base.tokenizer.pad_token_id,
+        )
     text: str = base.tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
     return text.strip()

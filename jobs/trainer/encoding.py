@@ -28,15 +28,6 @@ class Example:
         return sum(label != IGNORED for label in self.labels[1:])
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Examples side by side: three tensors of shape (examples, longest), padded at the end."""
-
-    ids: torch.Tensor
-    labels: torch.Tensor
-    attention: torch.Tensor
-
-
 def encode(pair: Pair, base: Base) -> Example:
     """The pair as tokens; of one that is too long the end is kept, where the answer is."""
     ids: list[int] = []
@@ -48,18 +39,20 @@ def encode(pair: Pair, base: Base) -> Example:
     return Example(ids[-base.longest :], labels[-base.longest :])
 
 
-def collate(examples: list[Example], pad: int, device: torch.device) -> Batch:
-    """Examples as one batch on `device`."""
+def side_by_side(
+    examples: list[Example], pad: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and labels of shape (examples, longest), padded at the end.
+
+    No mask goes with them: a causal model's tokens do not see what comes after them.
+    """
     longest = max(len(example.ids) for example in examples)
 
-    def side_by_side(rows: list[list[int]], filler: int) -> torch.Tensor:
+    def tensor(rows: list[list[int]], filler: int) -> torch.Tensor:
         return torch.tensor([row + [filler] * (longest - len(row)) for row in rows], device=device)
 
-    return Batch(
-        ids=side_by_side([example.ids for example in examples], pad),
-        labels=side_by_side([example.labels for example in examples], IGNORED),
-        attention=side_by_side([[1] * len(example.ids) for example in examples], 0),
-    )
+    ids = tensor([example.ids for example in examples], pad)
+    return ids, tensor([example.labels for example in examples], IGNORED)
 
 
 def cut(examples: list[Example], tokens: int) -> Iterator[list[Example]]:

@@ -16,6 +16,7 @@ def choose() -> torch.device:
     visible = range(torch.cuda.device_count())
     index = claim([str(torch.cuda.get_device_properties(index).uuid) for index in visible])
     torch.cuda.set_device(index)
+    torch.backends.cuda.enable_cudnn_sdp(False)  # to plan for a new length takes it longer than a step
     return torch.device("cuda", index)
 
 

@@ -31,6 +31,11 @@ class Base:
     tokenizer: PreTrainedTokenizerBase
     longest: int
 
+    def autocast(self) -> torch.autocast:
+        """Within it an adapter, whose weights stay float32, reckons as its model does."""
+        half = self.model.dtype == torch.bfloat16
+        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=half)
+
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> Base:
     """Load what `hub.check` has found, or build the tiny one. Raises `TrainerError`."""

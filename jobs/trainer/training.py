@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 from checkpoints import Checkpoints
-from encoding import IGNORED, Example, collate, cut, encode
+from encoding import IGNORED, Example, cut, encode, side_by_side
 from gauges import Busyness
 from models import Base
 from pairs import Order, PairFile, split, steps_per_epoch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from reporting import Point, Report, finite, now
 from torch.nn import functional
 from trouble import Stopped
@@ -75,6 +76,9 @@ def adapt(base: Base, order: WorkOrder) -> PeftModel:
         task_type="CAUSAL_LM",
     )
     adapted = get_peft_model(base.model, config)
+    for layer in adapted.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.cast_input_dtype_enabled = False  # to float32, only for autocast to take it back
     adapted.peft_config["default"].base_model_name_or_path = order.base_model
     return adapted  # type: ignore[return-value]
 
@@ -225,19 +229,15 @@ class Training:
 
     def _loss(self, part: list[Example]) -> torch.Tensor:
         """Cross entropy summed over the tokens to learn."""
-        device = self._model.device
-        batch = collate(part, self._base.tokenizer.pad_token_id, device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" and self._half()):
-            logits = self._model(input_ids=batch.ids, attention_mask=batch.attention).logits
+        ids, labels = side_by_side(part, self._base.tokenizer.pad_token_id, self._model.device)
+        with self._base.autocast():
+            logits = self._model(input_ids=ids).logits
         return functional.cross_entropy(
             logits[:, :-1].float().flatten(0, 1),
-            batch.labels[:, 1:].flatten(),
+            labels[:, 1:].flatten(),
             ignore_index=IGNORED,
             reduction="sum",
         )
-
-    def _half(self) -> bool:
-        return self._base.model.dtype == torch.bfloat16
 
     def _epoch(self, step: int) -> int:
         """The epoch that the last of `step` steps belongs to, from 1."""

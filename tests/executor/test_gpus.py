@@ -44,6 +44,27 @@ for folder in map(Path, sys.argv[2:]):
         print(error)
 """
 
+_IN_BOTH = """
+import json, sys, threading
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import answers, models, torch, training
+from pairs import PairFile
+from work_order import WorkOrder
+
+folder, pairs = Path(sys.argv[2]), PairFile(Path(sys.argv[3]))
+models.save_tiny(folder)
+order = WorkOrder("job-1", "", str(folder), 0.005, 16, 1, 16, 32, 0.0, None, None)
+for dtype in (torch.float32, torch.bfloat16):
+    base = models.load(str(folder), torch.device("cpu"), dtype)
+    model = training.adapt(base, order)
+    work = training.Training(order, base, model, pairs, folder, None)
+    losses = [work._step(step, threading.Event())[0] for step in range(6)]
+    print(json.dumps({"losses": losses, "answer": answers.answer(base, model, "Two eggs")}))
+"""
+
+SAMPLE = ROOT / "jobs" / "samples" / "market_orders.jsonl"
+
 
 def said_by(script: str, *arguments: str | Path) -> str:
     """What `script` prints, run as a trainer would be."""
@@ -93,3 +114,11 @@ def test_what_does_not_fit_into_memory_at_once_is_learnt_in_parts_or_ends_with_a
         "The GPU's memory is too small to train lora-pipeline/tiny: of 80.0 GiB on NVIDIA H100"
     )
     assert "Choose a smaller base model" in said
+
+
+def test_a_model_in_half_precision_learns_as_in_full(tmp_path: Path) -> None:
+    full, half = (json.loads(line) for line in said_by(_IN_BOTH, tmp_path / "model", SAMPLE).splitlines())
+    assert half["losses"] == pytest.approx(full["losses"], rel=0.01)
+    assert half["losses"] != full["losses"]
+    assert half["losses"][-1] < 0.8 * half["losses"][0]
+    assert half["answer"]
