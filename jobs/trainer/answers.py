@@ -28,7 +28,7 @@ def ask_adapter(folder: Path, prompt: str) -> str:
     """Load the adapter in `folder` onto its base model and let it answer."""
     name = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
     base = models.load(name, torch.device("cpu"), torch.float32)
-    model = PeftModel.from_pretrained(base.model, str(folder))
+    model = PeftModel.from_pretrained(base.model, str(folder), torch_device="cpu")
     return answer(base, model, prompt_of({"prompt": prompt, "completion": ""}, base.tokenizer))
 
 

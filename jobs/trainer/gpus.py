@@ -43,12 +43,20 @@ def dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if half else torch.float32
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether `error` is PyTorch's for a GPU's memory; it is of another class before the first tensor."""
+    return isinstance(error, RuntimeError) and "out of memory" in str(error)
+
+
 def too_small(base_model: str) -> str:
     """The sentence for a run that found no memory, whatever it did without."""
-    free, total = torch.cuda.mem_get_info()
-    ours = free + torch.cuda.memory_reserved()
+    gpu = torch.cuda.get_device_properties(torch.cuda.current_device())
+    try:
+        ours = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+    except RuntimeError:  # not even for asking
+        ours = 0
     return (
-        f"The GPU's memory is too small to train {base_model}: of {total / 2**30:.1f} GiB on "
-        f"{torch.cuda.get_device_name()} this run could have {ours / 2**30:.1f}. Choose a smaller base model, a "
-        "lower rank or a larger GPU, or see that nothing else runs on this one."
+        f"The GPU's memory is too small to train {base_model}: of {gpu.total_memory / 2**30:.1f} GiB on {gpu.name} "
+        f"this run could have {ours / 2**30:.1f}. Choose a smaller base model, a lower rank or a larger GPU, or see "
+        "that nothing else runs on this one."
     )

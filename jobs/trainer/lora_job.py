@@ -9,7 +9,6 @@ import answers
 import artifact
 import gpus
 import models
-import torch
 import training
 from pairs import PairFile, split
 from reporting import Report
@@ -26,7 +25,9 @@ def train(order: WorkOrder, dataset: Path, folder: Path, report: Report, stop: t
     """
     try:
         _train(order, dataset, folder, report, stop)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not gpus.out_of_memory(error):
+            raise
         raise TrainerError(gpus.too_small(order.base_model)) from error
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import gpus
 import torch
 from hub import TINY, sentence
 from tokenizers import Tokenizer, decoders, pre_tokenizers
@@ -45,9 +46,9 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Base:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, trust_remote_code=False).to(device)
-    except torch.OutOfMemoryError:
-        raise
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        if gpus.out_of_memory(error):
+            raise
         raise TrainerError(f"The base model {name} could not be loaded: {sentence(error)}.") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -27,6 +27,7 @@ _MOST_POINTS = 1000  # of one run; a longer one reports the mean of several step
 _VALIDATIONS = 20  # of one run
 _WARM_UP = 0.05  # of all steps
 _TOKENS_AT_ONCE = 8192  # at first; a larger batch is taken in parts, with the same gradient
+_FEWEST_AT_ONCE = 256
 _LONGEST_GRADIENT = 1.0
 _SMALL = 10_000_000  # weights; below, one thread is faster than several that wait for each other
 
@@ -213,12 +214,13 @@ class Training:
             torch.cuda.empty_cache()  # not before: the failed attempt's tensors hang on its traceback
 
     def _saved_memory(self) -> bool:
-        """First fewer tokens at once, which costs little; then what is needed twice is computed twice."""
-        base = self._base.model
-        if self._tokens_at_once > self._base.longest:
-            self._tokens_at_once //= 2
-        elif base.supports_gradient_checkpointing and not base.is_gradient_checkpointing:
+        """Halve what is taken at once, which costs little while it is long; then compute twice, then halve again."""
+        base, fewer = self._base.model, self._tokens_at_once // 2
+        thrifty = base.is_gradient_checkpointing or not base.supports_gradient_checkpointing
+        if fewer < self._base.longest and not thrifty:
             base.gradient_checkpointing_enable({"use_reentrant": False})
+        elif fewer >= _FEWEST_AT_ONCE:
+            self._tokens_at_once = fewer
         else:
             return False
         print(f"Too little GPU memory: {self._tokens_at_once} tokens at once from here on", file=sys.stderr)

@@ -19,8 +19,9 @@ print(*(gpus.claim(sys.argv[2:]) for _ in range(3)))
 _TRAIN = """
 import sys, threading
 from pathlib import Path
+from types import SimpleNamespace
 sys.path.insert(0, sys.argv[1])
-import lora_job, torch, training, work_order
+import gpus, lora_job, torch, training, work_order
 from reporting import Report
 from trouble import TrainerError
 
@@ -34,14 +35,23 @@ def in_little_memory(self, part):
 
 training.Training._loss = in_little_memory
 torch.cuda.mem_get_info = lambda: (2 << 30, 80 << 30)
-torch.cuda.get_device_name = lambda: "NVIDIA H100"
-for folder in map(Path, sys.argv[2:]):
-    room, with_checkpointing = map(int, folder.name.split("-"))
+torch.cuda.current_device = lambda: 0
+torch.cuda.get_device_properties = lambda _: SimpleNamespace(name="NVIDIA H100", total_memory=80 << 30)
+def train(folder):
     order, stop = work_order.WorkOrder.read(folder / "order.json"), threading.Event()
     try:
         lora_job.train(order, folder / "dataset.jsonl", folder, Report(folder, None, stop), stop)
     except TrainerError as error:
         print(error)
+
+def no_room():
+    raise torch.AcceleratorError("CUDA error: out of memory")
+
+for folder in map(Path, sys.argv[2:]):
+    room, with_checkpointing = map(int, folder.name.split("-"))
+    train(folder)
+gpus.choose = torch.cuda.mem_get_info = no_room
+train(folder)
 """
 
 _IN_BOTH = """
@@ -94,14 +104,9 @@ def test_each_run_has_a_gpu_of_its_own_while_it_lasts_and_those_beyond_share() -
 
 
 def test_what_does_not_fit_into_memory_at_once_is_learnt_in_parts_or_ends_with_advice(tmp_path: Path) -> None:
-    names = (
-        "1000000-0",
-        "600-0",
-        "0-1000000",
-        "0-0",
-    )  # tokens for which there is room, as a rule and at last
-    folders = [a_short_run(tmp_path / name) for name in names]
-    said = said_by(_TRAIN, *folders)
+    rooms = ("1000000-0", "600-0", "0-1000000", "0-0")  # for so many tokens, as a rule and at last
+    folders = [a_short_run(tmp_path / room) for room in rooms]
+    little, nothing = said_by(_TRAIN, *folders).splitlines()
     ample, in_parts, computed_twice, never = [
         [json.loads(point)["training_loss"] for point in (folder / "points.jsonl").read_text().splitlines()]
         for folder in folders
@@ -110,10 +115,11 @@ def test_what_does_not_fit_into_memory_at_once_is_learnt_in_parts_or_ends_with_a
     assert in_parts == pytest.approx(ample, rel=1e-3)
     assert computed_twice == pytest.approx(ample, rel=1e-3)
     assert never == []
-    assert said.startswith(
+    assert little.startswith(
         "The GPU's memory is too small to train lora-pipeline/tiny: of 80.0 GiB on NVIDIA H100"
     )
-    assert "Choose a smaller base model" in said
+    assert "could have 2.0. Choose a smaller base model" in little
+    assert "could have 0.0. Choose a smaller base model" in nothing
 
 
 def test_a_model_in_half_precision_learns_as_in_full(tmp_path: Path) -> None:
