@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
 import tarfile
 from collections.abc import AsyncIterator
@@ -100,6 +101,16 @@ def test_the_uploaded_tar_is_the_reported_artifact(finished: Finished) -> None:
     assert names == {"adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.json"}
     assert (metrics["training_pairs"], metrics["validation_pairs"]) == (360, 40)
     assert len(metrics["examples"]) == 3
+
+
+def test_the_adapter_can_be_asked(finished: Finished, tmp_path: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(finished.far.artifact or b"")) as tar:
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            (tmp_path / name).write_bytes((tar.extractfile(name) or io.BytesIO()).read())
+    trainer = [ROOT / ".venv-trainer" / "bin" / "python", "-W", "ignore", ROOT / "jobs" / "trainer"]
+    command = [*trainer, "ask", tmp_path, "Two eggs and one fig, please.\n"]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
+    assert re.match(r"\d ", answer), answer
 
 
 def test_callbacks_bring_every_point_within_the_limits(finished: Finished) -> None:
