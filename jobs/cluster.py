@@ -4,8 +4,8 @@ The far side is not trusted: one deadline covers a whole call, redirects are not
 is read as far as its cap, and the key goes to the configured origin only.
 """
 
-import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from uuid import UUID
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from jobs import meters
@@ -54,12 +55,33 @@ async def _machine() -> datetime:
 async def open_cluster(
     url: str, key: str, timeout: timedelta, *, now: Callable[[], Awaitable[datetime]] = _machine
 ) -> AsyncIterator["Cluster"]:
-    """The cluster at `url` for the length of the block; nothing is contacted yet. Arguments as `Cluster` takes them."""
-    # No limit on connections: the pass has a gate for each verb, and hanging polls must not hold up a stop.
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
-    no_cookies = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies, trust_env=False) as http:
+    """The cluster at `url` for the length of the block; nothing is contacted yet.
+
+    `timeout` bounds a call from the first packet to the last byte; `now` says when an answer came.
+    """
+    async with http_session(key, timeout) as http:
         yield Cluster(http, url, key, timeout=timeout, now=now)
+
+
+def http_session(
+    key: str, timeout: timedelta, resolver: AbstractResolver | None = None
+) -> aiohttp.ClientSession:
+    """What calls go out by: each carries `key` and ends in time, half of which may go into connecting."""
+    seconds = timeout.total_seconds()
+    return aiohttp.ClientSession(
+        # No limit on connections: the pass has a gate for each verb, and hanging polls must not hold up a stop.
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS, resolver=resolver),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        headers={
+            "Authorization": f"Bearer {key}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "lora-pipeline",
+        },
+        timeout=aiohttp.ClientTimeout(total=seconds, connect=seconds / 2, ceil_threshold=math.inf),
+    )
 
 
 class Cluster:
@@ -74,22 +96,12 @@ class Cluster:
         timeout: timedelta,
         now: Callable[[], Awaitable[datetime]] = _machine,
     ) -> None:
-        """`timeout` bounds a call from the first packet to the last byte; half of it may go into connecting.
-
-        `now` says when an answer came.
-        """
+        """`http` is a `http_session` of this key and timeout; `now` says when an answer came."""
         self._now = now
         self._http, self._seconds = http, timeout.total_seconds()
         self._base = URL(url.rstrip("/"), encoded=True)
         self._path = f"{self._base.raw_path.rstrip('/')}/training/"
         self._key = key.encode()
-        self._connecting = aiohttp.ClientTimeout(total=None, connect=self._seconds / 2, ceil_threshold=60)
-        self._headers = {
-            "Authorization": f"Bearer {key}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "lora-pipeline",
-        }
 
     async def submit(self, job_id: UUID, body: bytes) -> Sighting:
         """Ask it to run a job; `body` is sent byte for byte, under the job's id as key, however often this is asked."""
@@ -154,7 +166,7 @@ class Cluster:
         """One request and its answer, at most `most` bytes of it. Raises `_Silence`."""
         outcome, began = "unanswered", time.perf_counter()
         try:
-            answer = await self._exchange(method, path, most, body, headers or {})
+            answer = await self._exchange(method, path, most, body, headers)
             outcome = f"{answer.status // 100}xx"
         except _Silence as silence:
             if not silence.sent:
@@ -166,21 +178,16 @@ class Cluster:
         return answer
 
     async def _exchange(
-        self, method: str, path: str, most: int, body: bytes | None, headers: Mapping[str, str]
+        self, method: str, path: str, most: int, body: bytes | None, headers: Mapping[str, str] | None
     ) -> "_Answer":
         try:
-            async with (
-                asyncio.timeout(self._seconds),
-                self._http.request(
-                    method,
-                    self._base.with_path(self._path + path, encoded=True),
-                    data=body,
-                    headers={**self._headers, **headers},
-                    timeout=self._connecting,
-                    allow_redirects=False,
-                    auto_decompress=False,
-                ) as answer,
-            ):
+            async with self._http.request(
+                method,
+                self._base.with_path(self._path + path, encoded=True),
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+            ) as answer:
                 return await _read(answer, most, self._key)
         except aiohttp.ConnectionTimeoutError as error:
             raise _Silence("no connection in time", sent=False) from error

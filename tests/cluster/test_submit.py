@@ -7,11 +7,10 @@ from decimal import Decimal
 from email.utils import format_datetime
 from uuid import UUID, uuid4
 
-import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from jobs.cluster import Cluster, encode_body, open_cluster
+from jobs.cluster import Cluster, encode_body, http_session, open_cluster
 from jobs.domain.sighting import Accepted, Denied, NotNow, Refused, Unclear
 from tests.cluster.conftest import body_of
 from tests.services.scripted_cluster import (
@@ -240,9 +239,9 @@ class _Resolver(AbstractResolver):
     ("silent", "reason"), [(False, "its host name is unknown"), (True, "no connection in time")]
 )
 async def test_what_could_not_connect_was_certainly_not_sent(job: UUID, *, silent: bool, reason: str) -> None:
-    connector = aiohttp.TCPConnector(resolver=_Resolver(silent=silent))
-    async with aiohttp.ClientSession(connector=connector) as http:
-        client = Cluster(http, "http://cluster.invalid/", "key", timeout=timedelta(seconds=0.3))
+    timeout = timedelta(seconds=0.3)
+    async with http_session("key", timeout, _Resolver(silent=silent)) as http:
+        client = Cluster(http, "http://cluster.invalid/", "key", timeout=timeout)
         assert await client.submit(job, body_of(job)) == NotNow(reason, answered=False)
 
 
