@@ -107,8 +107,16 @@ def test_the_adapter_can_be_asked(finished: Finished, tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(finished.far.artifact or b"")) as tar:
         for name in ("adapter_config.json", "adapter_model.safetensors"):
             (tmp_path / name).write_bytes((tar.extractfile(name) or io.BytesIO()).read())
-    trainer = [ROOT / ".venv-trainer" / "bin" / "python", "-W", "ignore", ROOT / "jobs" / "trainer"]
-    command = [*trainer, "ask", tmp_path, "Two eggs and one fig, please.\n"]
+    python, trainer = ROOT / ".venv-trainer" / "bin" / "python", ROOT / "jobs" / "trainer"
+    command: list[str | Path] = [
+        python,
+        "-W",
+        "ignore",
+        trainer,
+        "ask",
+        tmp_path,
+        "Two eggs and one fig, please.\n",
+    ]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
     assert re.match(r"\d ", answer), answer
 
