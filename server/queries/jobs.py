@@ -52,6 +52,8 @@ async def jobs(
     user_id, statuses, words = info.context.user_id, sorted(set(status or ())), (search or "").strip()
     if len(words) > LONGEST_SEARCH:
         raise BadInput(f"`search` must have at most {LONGEST_SEARCH} characters.")
+    if "\0" in words:  # which is in no text that Postgres keeps, or takes
+        raise BadInput("`search` must have no NUL in it.")
     order = f"order {order_by} {ascending}" if ascending or order_by is not JobOrder.CREATED else ""
     page = Page(
         info.context,

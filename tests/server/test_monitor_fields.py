@@ -58,6 +58,7 @@ async def test_a_cursor_belongs_to_its_search(house: House) -> None:
     assert await house.code(SEARCH, search="pair", after=cursor) == "BAD_USER_INPUT"
     assert await house.code(SEARCH, after=cursor) == "BAD_USER_INPUT"
     assert await house.code(SEARCH, search="x" * 201) == "BAD_USER_INPUT"
+    assert await house.code(SEARCH, search="pa\0irs") == "BAD_USER_INPUT"
 
 
 async def test_spending_adds_the_month_and_what_is_held_now(house: House) -> None:
