@@ -71,10 +71,10 @@ class Answers:
         """The key of a question."""
         return Key(user_id, by_get, text, media, (asked_at - _EPOCH) // ROUND)
 
-    def known(self, key: Key) -> Answer | None:
-        """The answer that is remembered, if it is known to be still true."""
+    def known(self, key: Key, may_have_it: Callable[[], bool] = lambda: True) -> Answer | None:
+        """The answer that is remembered, if it is known to be still true; only then it is asked who may have it."""
         entry = self._entries.get(key)
-        if entry is None or not self._changes.unchanged(entry.job_id, entry.since):
+        if entry is None or not self._changes.unchanged(entry.job_id, entry.since) or not may_have_it():
             return None
         self._entries.move_to_end(key)
         self._count("remembered")

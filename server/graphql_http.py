@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import isawaitable
 from typing import Any, TypeGuard, cast
 from urllib.parse import parse_qsl
@@ -111,8 +111,8 @@ class GraphQLEndpoint:
         if user_id is None:
             return None
         key = self._answers.key(user_id, query_string, media, by_get=True, asked_at=at)
-        answer = self._answers.known(key)
-        return _reply(answer, given, by_get=True) if answer and self._quota.passes(user_id) else None
+        answer = self._answers.known(key, partial(self._quota.passes, user_id))
+        return _reply(answer, given, by_get=True) if answer else None
 
     async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
         given = _given(scope["headers"])

@@ -196,6 +196,18 @@ async def test_unusual_requests_are_answered_too(served: Site, watched: Job) -> 
         assert said.startswith(b"HTTP/1.1 405 " if method == "HEAD" else b"HTTP/1.1 200 "), headers
 
 
+async def test_each_is_counted_once_where_processes_count_together(
+    house: House, tmp_path: Path, database_url: str
+) -> None:
+    job, asked = await house.running(), 0
+    settings = settings_of(tmp_path, DATABASE_URL=database_url, RATE_LIMIT_STORE="redis")
+    async with site(settings) as there, asyncio.timeout(20):
+        while "remembered" not in (counts := await counted(there)):
+            await get(there, job)
+            asked += 1
+    assert sum(counts.values()) == asked
+
+
 async def test_they_are_counted(house: House, tmp_path: Path, database_url: str) -> None:
     job = await house.running()
     settings = settings_of(tmp_path, DATABASE_URL=database_url, RATE_LIMIT_PER_MINUTE="20")
