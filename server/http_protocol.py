@@ -73,6 +73,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_begin()
         if not self._in_headers:  # it came in one piece with the request before
             self._begin_headers()
+            self._header_bytes = 1  # at least
 
     def on_headers_complete(self) -> None:
         if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > MAX_HEADERS:
@@ -145,7 +146,11 @@ class PatientProtocol(HttpToolsProtocol):
             or not _WITH_BODY.isdisjoint(dict(self.headers))
         ):
             return None
-        return self._at_once(self.url, self.headers)
+        try:
+            return self._at_once(self.url, self.headers)
+        except Exception:  # raised from here the parser would take it for a fault of the request
+            logger.exception("not answered at once")
+            return None
 
     def _send(self, reply: Reply) -> None:
         ours = header_lines(self.server_state.default_headers)

@@ -17,6 +17,7 @@ from jobs.domain.job import Job
 from jobs.domain.metrics import Point
 from server.http_protocol import PatientProtocol
 from server.middleware import Edge
+from server.quotas import Quota
 from tests.server.house import NINE, House
 from tests.server.polls import WHOLE, counted, get, question
 from tests.server.web import MODERN, Site, settings_of, site, token
@@ -194,6 +195,31 @@ async def test_unusual_requests_are_answered_too(served: Site, watched: Job) -> 
         said = await served.raw(head + b"abc" * ("Content-Length: 3" in headers))
         assert said.count(b"HTTP/1.1 ") == 1
         assert said.startswith(b"HTTP/1.1 405 " if method == "HEAD" else b"HTTP/1.1 200 "), headers
+
+
+async def test_what_is_no_request_is_told_also_behind_one_in_the_same_piece(
+    served: Site, watched: Job
+) -> None:
+    both = lines(b"GET " + target(watched) + b" HTTP/1.1") + b"nonsense\r\n\r\n"
+    async with asyncio.timeout(20):
+        while not (said := await served.raw(both)).startswith(b"HTTP/1.1 200 "):
+            pass  # a busy machine trusts its memory a little later
+    assert re.findall(rb"HTTP/1\.1 (\d+)", said) == [b"200", b"400"]
+
+
+async def test_a_fault_of_the_short_way_is_not_taken_for_the_requests(
+    served: Site, watched: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def broken(_: Quota, who: str) -> bool:
+        asked.append(who)
+        raise RuntimeError
+
+    monkeypatch.setattr(Quota, "passes", broken)
+    async with asyncio.timeout(20):
+        while not asked:
+            assert (await get(served, watched)).status_code == 200
 
 
 async def test_each_is_counted_once_where_processes_count_together(
