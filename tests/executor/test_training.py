@@ -1,5 +1,6 @@
 """One real training from submit to artifact, looked at from every side."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -49,6 +50,9 @@ async def finished(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fi
         external_id = await executor.submit(body_of("job-1", far))
         document = await executor.until(external_id, is_final)
         assert document["status"] == "completed", document["error_message"]
+        async with asyncio.timeout(10):  # what the status says is told a little later
+            while far.callbacks[-1][1].get("status") != "completed":  # noqa: ASYNC110 - it only lists them
+                await asyncio.sleep(0.01)
         yield Finished(executor, far, external_id, document)
 
 
