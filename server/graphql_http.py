@@ -5,7 +5,7 @@ https://graphql.github.io/graphql-over-http: no batches, no multipart, no WebSoc
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import lru_cache, partial
 from inspect import isawaitable
@@ -23,7 +23,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from jobs.database import DatabaseUnavailable, SteadyClock
 from jobs.domain.job import Job
-from server.answers import Answer, Fields, Reply, takes_gzip
+from server.answers import Answer, Reply, takes_gzip
 from server.auth import Authenticator
 from server.bodies import read_body
 from server.caching import Answers, Key
@@ -96,15 +96,16 @@ class GraphQLEndpoint:
             response = Response(status_code=400)
         await response(scope, receive, send)
 
-    def at_once(self, query_string: bytes, headers: Fields) -> Reply | None:
+    def at_once(self, query_string: bytes, headers: Mapping[bytes, bytes]) -> Reply | None:
         """The reply to a question by GET that `__call__` would give without waiting for anything, as it is remembered."""
-        given = _given(headers)
-        accept = ",".join(given[b"accept"]) or None
+        accept, encodings, authorization, _, tag = (
+            headers[name].decode("latin-1") if name in headers else "" for name in _HEADERS
+        )
         at = self._clock.counted()
         if at is None or prefers_html(accept):
             return None
         try:
-            user_id = self._authenticator.known(given[b"authorization"])
+            user_id = self._authenticator.known((authorization,))
             media = answer_type(accept)
         except Refused:
             return None
@@ -112,10 +113,12 @@ class GraphQLEndpoint:
             return None
         key = self._answers.key(user_id, query_string, media, by_get=True, asked_at=at)
         answer = self._answers.known(key, partial(self._quota.passes, user_id))
-        return _reply(answer, given, by_get=True) if answer else None
+        if answer is None:
+            return None
+        return answer.reply(by_get=True, known=tag and (tag,), packed=takes_gzip(encodings))
 
     async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
-        given = _given(scope["headers"])
+        given = _given(scope)
         accept = ",".join(given[b"accept"]) or None
         if scope["method"] not in ("GET", "POST"):
             raise Refused(405, "METHOD_NOT_ALLOWED", "Ask by GET or POST.", {"Allow": "GET, POST"})
@@ -129,7 +132,11 @@ class GraphQLEndpoint:
             at = await self._clock()
             key = self._answers.key(user_id, text, media, by_get=by_get, asked_at=at)
             answer = await self._answers.recall(key) or await self._fresh(key, request_id_of(scope), at)
-        return _reply(answer, given, by_get=by_get)
+        return answer.reply(
+            by_get=by_get,
+            known=given[b"if-none-match"],
+            packed=takes_gzip(",".join(given[b"accept-encoding"])),
+        )
 
     async def _fresh(self, key: Key, request_id: str, at: datetime) -> Answer:
         """The answer to a question that is not remembered."""
@@ -220,18 +227,10 @@ def _refused(errors: list[GraphQLError]) -> dict[str, Any]:
     return {"errors": [error.formatted for error in errors]}
 
 
-def _reply(answer: Answer, given: dict[bytes, list[str]], *, by_get: bool) -> Reply:
-    return answer.reply(
-        by_get=by_get,
-        known=given[b"if-none-match"],
-        packed=takes_gzip(",".join(given[b"accept-encoding"])),
-    )
-
-
-def _given(headers: Fields) -> dict[bytes, list[str]]:
+def _given(scope: Scope) -> dict[bytes, list[str]]:
     """Of the headers that count here each one that was sent."""
     given: dict[bytes, list[str]] = {name: [] for name in _HEADERS}
-    for name, value in headers:
+    for name, value in scope["headers"]:
         if name in given:
             given[name].append(value.decode("latin-1"))
     return given

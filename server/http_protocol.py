@@ -5,7 +5,8 @@ And with a short way for what can be answered while the request is read: no task
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -13,17 +14,18 @@ import msgspec
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from server.answers import Fields, Reply, header_lines
+from server.answers import Reply, header_lines
 
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 30.0
 MAX_HEADERS = 32 * 1024  #: bytes of the request line and all headers
 AT_ONCE = "lora_pipeline.at_once"  #: in the lifespan's state an `AtOnce`
-AtOnce = Callable[
-    [bytes, Fields], Reply | None
-]  #: a GET's target, its headers → the reply, if it takes no waiting
+#: A GET's target and its headers, each of which it has once → the reply, if it takes no waiting.
+AtOnce = Callable[[bytes, Mapping[bytes, bytes]], Reply | None]
 _WITH_BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 _UPLOADS = b"/storage/"  # a file may take its time, as long as something comes
+
+_lines = lru_cache(1)(header_lines)  # of the server's own headers, which are new each second
 
 logger = structlog.get_logger(__name__)
 
@@ -132,7 +134,10 @@ class PatientProtocol(HttpToolsProtocol):
         """Whoever asks for another protocol is answered in this one; that is nothing to log twice."""
 
     def _reply_at_once(self) -> Reply | None:
-        """Only where it is this request's turn, nothing of it is still to come, and the client reads its answers."""
+        """Only where it is this request's turn, nothing of it is still to come, and the client reads its answers.
+
+        And where no header comes twice: what that means is the application's matter.
+        """
         parser, cycle = self.parser, self.cycle
         if (
             self._at_once is None
@@ -143,17 +148,19 @@ class PatientProtocol(HttpToolsProtocol):
             or (cycle is not None and not cycle.response_complete)
             or self.flow.write_paused
             or self.transport.is_closing()
-            or not _WITH_BODY.isdisjoint(dict(self.headers))
         ):
             return None
+        fields = dict(self.headers)
+        if len(fields) < len(self.headers) or not _WITH_BODY.isdisjoint(fields):
+            return None
         try:
-            return self._at_once(self.url, self.headers)
+            return self._at_once(self.url, fields)
         except Exception:  # raised from here the parser would take it for a fault of the request
             logger.exception("not answered at once")
             return None
 
     def _send(self, reply: Reply) -> None:
-        ours = header_lines(self.server_state.default_headers)
+        ours = _lines(tuple(self.server_state.default_headers))
         self.transport.write(b"".join((STATUS_LINE[reply.status], ours, reply.lines, b"\r\n", reply.body)))
         self.on_response_complete()
 

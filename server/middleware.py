@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from random import getrandbits
 from typing import Any
 
@@ -32,7 +32,8 @@ SLOW = 1.0  #: seconds; a request that takes longer is logged
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _KEY = "lora_pipeline.request_id"
 _GRAPHQL = GRAPHQL.encode()
-Known = Callable[[bytes, Fields], Reply | None]  #: query string, headers → what is remembered
+#: The query string and the headers, each of which is there once → the reply, where its answer is remembered.
+Known = Callable[[bytes, Mapping[bytes, bytes]], Reply | None]
 
 logger = structlog.get_logger(__name__)
 
@@ -93,7 +94,7 @@ class Edge:
                 )
         return None
 
-    def at_once(self, target: bytes, headers: Fields) -> Reply | None:
+    def at_once(self, target: bytes, headers: Mapping[bytes, bytes]) -> Reply | None:
         """The reply to `GET target`, where it takes no waiting; None: the application has to be called."""
         began = time.perf_counter()
         path, _, query_string = target.partition(b"?")
@@ -106,7 +107,7 @@ class Edge:
         self._meters.answered(GRAPHQL, "GET", status, time.perf_counter() - began)
         if status == 304:
             return reply
-        return Reply(status, _completed(status, reply.headers, _request_id(headers)), reply.body)
+        return Reply(status, _completed(status, reply.headers, _request_id(headers.items())), reply.body)
 
     def _shortcut(self, path: str, method: str) -> Route | None:
         route = self._shortcuts.get(path) or self._shortcuts.get(path[: path.rfind("/") + 1])
@@ -122,7 +123,7 @@ class Edge:
         return refusal(path, 500, "INTERNAL", sentence, requestId=request_id)
 
 
-def _request_id(headers: Fields) -> str:
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     given = [value for name, value in headers if name == b"x-request-id"]
     if len(given) == 1 and _GIVEN_ID.fullmatch(given[0]):
         return str(given[0], "ascii")

@@ -54,12 +54,15 @@ class Quota:
 
     def passes(self, who: str) -> bool:
         """Count a request of `who` that is over as soon as it has come; False: it is not counted, ask for a `turn`."""
-        if self._shared or self._known(who, self._clock()).running >= self._at_once:
+        now = self._clock()
+        caller = self._known(who, now)
+        if (
+            self._shared
+            or caller.running >= self._at_once
+            or (full_at := self._full_at(caller, now)) > now + _MINUTE
+        ):
             return False
-        try:
-            self._counted(who)
-        except Refused:
-            return False
+        caller.full_at = full_at
         return True
 
     async def enter(self, who: str) -> _Caller:
@@ -93,11 +96,15 @@ class Quota:
     def _counted(self, who: str) -> _Caller:
         now = self._clock()
         caller = self._known(who, now)
-        full_at = max(caller.full_at, now) + _MINUTE / self._per_minute
+        full_at = self._full_at(caller, now)
         if full_at - now > _MINUTE:
             raise self._overdrawn(full_at - now - _MINUTE)
         caller.full_at = full_at
         return caller
+
+    def _full_at(self, caller: _Caller, now: float) -> float:
+        """When the whole allowance of `caller` is there again, if one more request is counted."""
+        return max(caller.full_at, now) + _MINUTE / self._per_minute
 
     def _known(self, who: str, now: float) -> _Caller:
         caller = self._callers.get(who)

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from jobs.domain.job import Job
 from jobs.domain.metrics import Point
+from server.answers import Reply
 from server.http_protocol import PatientProtocol
 from server.middleware import Edge
 from server.quotas import Quota
@@ -98,10 +99,10 @@ def ada() -> str:
     return f"Authorization: Bearer {token()}"
 
 
-def at_once(there: Site, job: Job, *more: tuple[bytes, bytes]) -> Any:
+def at_once(there: Site, job: Job) -> Reply | None:
     edge = there.app.middleware_stack
     assert isinstance(edge, Edge)
-    return edge.at_once(target(job), [(b"authorization", f"Bearer {token()}".encode()), *more])
+    return edge.at_once(target(job), {b"authorization": f"Bearer {token()}".encode()})
 
 
 async def test_it_needs_no_call_of_the_application(served: Site, watched: Job) -> None:
