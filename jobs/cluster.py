@@ -60,7 +60,7 @@ async def open_cluster(
     `timeout` bounds a call from the first packet to the last byte; `now` says when an answer came.
     """
     async with http_session(key, timeout) as http:
-        yield Cluster(http, url, key, timeout=timeout, now=now)
+        yield Cluster(http, url, key, now=now)
 
 
 def http_session(
@@ -93,12 +93,11 @@ class Cluster:
         url: str,
         key: str,
         *,
-        timeout: timedelta,
         now: Callable[[], Awaitable[datetime]] = _machine,
     ) -> None:
-        """`http` is a `http_session` of this key and timeout; `now` says when an answer came."""
+        """`http` is a `http_session` of this key; `now` says when an answer came."""
         self._now = now
-        self._http, self._seconds = http, timeout.total_seconds()
+        self._http = http
         self._base = URL(url.rstrip("/"), encoded=True)
         self._path = f"{self._base.raw_path.rstrip('/')}/training/"
         self._key = key.encode()
@@ -197,7 +196,7 @@ class Cluster:
             refused = isinstance(error.os_error, ConnectionRefusedError)
             raise _Silence("connection refused" if refused else "no connection", sent=False) from error
         except TimeoutError as error:
-            raise _Silence(f"no answer within {self._seconds:g} s") from error
+            raise _Silence(f"no answer within {self._http.timeout.total:g} s") from error
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             # Also a kept-alive connection that died under a POST. aiohttp asks again by itself only where that is
             # harmless (GET); here the request may have arrived, and only the same key can tell.

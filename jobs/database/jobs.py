@@ -42,6 +42,7 @@ ONE_WITH_DATASET = (
     .join(datasets, datasets.c.id == _row.dataset_id)
     .where(_row.id == bindparam("job_id"))
 )
+_dataset_of = made_of(Dataset)
 _MINE = Question(lambda dialect: _OF_MINE.where(among(_row.id, "job_ids", dialect)), job_of)
 SUBMITTING = "handing the job to the GPU cluster"
 _NEW = (
@@ -53,9 +54,6 @@ _CANCELLED = (
     *("status", "current_stage", "completed_at", "current_cost", "final_cost", "release", "releasing_since"),
     *("next_action_at", "failures", "stale", "contact_lost_since", "updated_at"),
 )
-
-
-_dataset_of = made_of(Dataset)
 
 
 def with_dataset_of(row: Sequence[Any]) -> tuple[Job, Dataset]:

@@ -239,9 +239,8 @@ class _Resolver(AbstractResolver):
     ("silent", "reason"), [(False, "its host name is unknown"), (True, "no connection in time")]
 )
 async def test_what_could_not_connect_was_certainly_not_sent(job: UUID, *, silent: bool, reason: str) -> None:
-    timeout = timedelta(seconds=0.3)
-    async with http_session("key", timeout, _Resolver(silent=silent)) as http:
-        client = Cluster(http, "http://cluster.invalid/", "key", timeout=timeout)
+    async with http_session("key", timedelta(seconds=0.3), _Resolver(silent=silent)) as http:
+        client = Cluster(http, "http://cluster.invalid/", "key")
         assert await client.submit(job, body_of(job)) == NotNow(reason, answered=False)
 
 
