@@ -36,7 +36,7 @@ async def test_migrating_again_changes_nothing(database_url: str) -> None:
     assert (await migrate(database_url))[0] == f"schema version {newest_version()}"
 
 
-@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0004", "0005"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0004", "0005", "0006"])
 async def test_an_upgrade_keeps_what_is_there(database: Database, database_url: str, version: str) -> None:
     made = [new_job(status) for status in JobStatus]
     await put(database, *made)
