@@ -101,13 +101,15 @@ class Settings:
         )
 
     def cluster(self) -> tuple[str, str]:
-        """Where the cluster is and the key for it. Raises `SettingsError` when either is not set."""
+        """Where the cluster is and the key for it. Raises `SettingsError` when either is not set or cannot be sent."""
         if self.gpu_cluster_api_url is None:
             raise SettingsError("GPU_CLUSTER_API_URL is not set; it must say where the GPU cluster's API is.")
         if self.gpu_cluster_api_key is None:
             raise SettingsError(
                 "GPU_CLUSTER_API_KEY is not set; it must be the bearer key of the GPU cluster."
             )
+        if not self.gpu_cluster_api_key.isprintable():
+            raise SettingsError("GPU_CLUSTER_API_KEY must be one line without control characters.")
         return self.gpu_cluster_api_url.rstrip("/"), self.gpu_cluster_api_key
 
 

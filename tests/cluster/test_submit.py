@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import socket
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 
-from jobs.cluster import Cluster, encode_body, http_session, open_cluster
+from jobs.cluster import Cluster, encode_body, open_cluster
 from jobs.domain.sighting import Accepted, Denied, NotNow, Refused, Unclear
+from jobs.http_client import Lookup
 from tests.cluster.conftest import body_of
 from tests.services.scripted_cluster import (
     Answer,
@@ -220,27 +223,23 @@ async def test_a_kept_alive_connection_that_dies_under_a_submit_is_unclear_and_n
     assert len(far.calls("submit")) == 2  # the one that made `run`, and this one
 
 
-class _Resolver(AbstractResolver):
-    """A resolver that knows nobody, or never answers."""
+async def _knows_nobody(host: str, port: int) -> Sequence[tuple[Any, ...]]:
+    raise socket.gaierror(-2, "Name or service not known")
 
-    def __init__(self, *, silent: bool) -> None:
-        self.silent = silent
 
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        if self.silent:
-            await asyncio.Event().wait()
-        raise OSError(-2, "Name or service not known")
-
-    async def close(self) -> None:
-        """Nothing to close."""
+async def _never_answers(host: str, port: int) -> Sequence[tuple[Any, ...]]:
+    await asyncio.Event().wait()
+    return ()
 
 
 @pytest.mark.parametrize(
-    ("silent", "reason"), [(False, "its host name is unknown"), (True, "no connection in time")]
+    ("lookup", "reason"),
+    [(_knows_nobody, "its host name is unknown"), (_never_answers, "no connection in time")],
 )
-async def test_what_could_not_connect_was_certainly_not_sent(job: UUID, *, silent: bool, reason: str) -> None:
-    async with http_session("key", timedelta(seconds=0.3), _Resolver(silent=silent)) as http:
-        client = Cluster(http, "http://cluster.invalid/", "key")
+async def test_what_could_not_connect_was_certainly_not_sent(job: UUID, lookup: Lookup, reason: str) -> None:
+    async with open_cluster(
+        "http://cluster.invalid/", "key", timedelta(seconds=0.3), lookup=lookup
+    ) as client:
         assert await client.submit(job, body_of(job)) == NotNow(reason, answered=False)
 
 
