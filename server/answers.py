@@ -60,9 +60,9 @@ class Answer:
         self._media = media
         self._replies: dict[tuple[bool, bool, bool], Reply] = {}
 
-    def reply(self, *, by_get: bool, known: Sequence[str] = (), packed: bool = False) -> Reply:
-        """The response. `known` are the tags of what the client has; `packed`: it may be gzip."""
-        may_have_it = by_get and self.status == 200 and bool(known) and self._is_among(known)
+    def reply(self, *, by_get: bool, known: str = "", packed: bool = False) -> Reply:
+        """The response. `known` is the client's If-None-Match; `packed`: it may be gzip."""
+        may_have_it = by_get and self.status == 200 and (self._tag in known or known.strip() == "*")
         packed = packed and len(self.body) >= _WORTH_PACKING
         kind = by_get, may_have_it, packed
         if kind not in self._replies:
@@ -92,10 +92,6 @@ class Answer:
         return Reply.of(
             self.status, fields, gzip.compress(self.body, _LEVEL, mtime=0) if packed else self.body
         )
-
-    def _is_among(self, known: Sequence[str]) -> bool:
-        tags = [tag.strip().removeprefix("W/") for line in known for tag in line.split(",")]
-        return self._tag in tags or "*" in tags
 
 
 def header_lines(headers: Fields) -> bytes:

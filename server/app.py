@@ -26,9 +26,10 @@ from server.context import Context
 from server.files import file_routes
 from server.graphql_http import GraphQLEndpoint
 from server.health import Meters, health_routes
-from server.http_protocol import AT_ONCE
+from server.http_protocol import POLLS
 from server.middleware import Edge
 from server.pages import GRAPHIQL, Pages
+from server.polls import Polls
 from server.quotas import Quota, Room
 from server.replies import GRAPHQL, http_exception
 from server.schema import schema
@@ -95,7 +96,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         try:
             await check_schema(database)
             async with changes.watching():
-                yield {AT_ONCE: edge.at_once}
+                yield {POLLS: polls}
         finally:
             if allowance:
                 await allowance.close()
@@ -120,9 +121,10 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.middleware_stack = edge = Edge(
         ExceptionMiddleware(app.router, handlers={HTTPException: http_exception}),
         meters=meters,
-        known=endpoint.at_once,
+        read=endpoint.at_once,
         shortcuts=shortcuts,
     )
+    polls = Polls(edge.at_once)
     app.router.redirect_slashes = False
     app.state.database = database
     return app

@@ -53,9 +53,9 @@ class Authenticator:
 
     async def user_of(self, headers: Sequence[str]) -> str:
         """The user of a request with these Authorization headers. Raises `Unauthenticated`, or `Refused` (503)."""
-        if known := self.known(headers):
+        token = token_of(headers)
+        if known := self.known(token):
             return known
-        token = _token(headers)
         if not 0 < len(token) <= LONGEST:
             raise Unauthenticated
         user_id, expires = await self._verified(token)
@@ -65,9 +65,8 @@ class Authenticator:
                 self._good.popitem(last=False)
         return user_id
 
-    def known(self, headers: Sequence[str]) -> str | None:
-        """The same, when the token is remembered."""
-        token = _token(headers)
+    def known(self, token: str) -> str | None:
+        """The user of a token that is remembered."""
         found = self._good.get(token)
         if found is None:
             return None
@@ -113,7 +112,8 @@ class Authenticator:
         return claims
 
 
-def _token(headers: Sequence[str]) -> str:
+def token_of(headers: Sequence[str]) -> str:
+    """The token of a request with these Authorization headers. Raises `Unauthenticated`."""
     if len(headers) != 1:
         raise Unauthenticated
     scheme, _, token = headers[0].partition(" ")

@@ -24,15 +24,16 @@ from strawberry.execution import optimized_is_awaitable
 from jobs.database import DatabaseUnavailable, SteadyClock
 from jobs.domain.job import Job
 from server.answers import Answer, Reply, takes_gzip
-from server.auth import Authenticator
+from server.auth import Authenticator, token_of
 from server.bodies import read_body
 from server.caching import Answers, Key
 from server.context import Context
 from server.documents import BadDocument, Documents, Operation
 from server.errors import told
-from server.media import answer_type, is_json, prefers_html
+from server.media import Media, answer_type, is_json, prefers_html
 from server.middleware import request_id_of
 from server.plans import Unusual
+from server.polls import Poll
 from server.quotas import Quota
 from server.replies import GRAPHQL, RETRY_SOON, Refused, refusal
 
@@ -96,26 +97,26 @@ class GraphQLEndpoint:
             response = Response(status_code=400)
         await response(scope, receive, send)
 
-    def at_once(self, query_string: bytes, headers: Mapping[bytes, bytes]) -> Reply | None:
-        """The reply to a question by GET that `__call__` would give without waiting for anything, as it is remembered."""
-        accept, encodings, authorization, _, tag = (
+    def at_once(self, query_string: bytes, headers: Mapping[bytes, bytes]) -> Poll | None:
+        """What gives the reply of `__call__` to a question by GET as long as it is remembered; None: there is no such."""
+        accept, encodings, authorization, _, tags = (
             headers[name].decode("latin-1") if name in headers else "" for name in _HEADERS
         )
-        at = self._clock.counted()
-        if at is None or prefers_html(accept):
-            return None
         try:
-            user_id = self._authenticator.known((authorization,))
-            media = answer_type(accept)
+            token, media = token_of((authorization,)), answer_type(accept)
         except Refused:
             return None
-        if user_id is None:
+        if prefers_html(accept):
             return None
-        key = self._answers.key(user_id, query_string, media, by_get=True, asked_at=at)
+        return partial(self._remembered, token, query_string, media, tags, takes_gzip(encodings))
+
+    def _remembered(self, token: str, text: bytes, media: Media, tags: str, packed: bool) -> Reply | None:
+        at, user_id = self._clock.counted(), self._authenticator.known(token)
+        if at is None or user_id is None:
+            return None
+        key = self._answers.key(user_id, text, media, by_get=True, asked_at=at)
         answer = self._answers.known(key, partial(self._quota.passes, user_id))
-        if answer is None:
-            return None
-        return answer.reply(by_get=True, known=tag and (tag,), packed=takes_gzip(encodings))
+        return answer.reply(by_get=True, known=tags, packed=packed) if answer else None
 
     async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
         given = _given(scope)
@@ -134,7 +135,7 @@ class GraphQLEndpoint:
             answer = await self._answers.recall(key) or await self._fresh(key, request_id_of(scope), at)
         return answer.reply(
             by_get=by_get,
-            known=given[b"if-none-match"],
+            known=",".join(given[b"if-none-match"]),
             packed=takes_gzip(",".join(given[b"accept-encoding"])),
         )
 

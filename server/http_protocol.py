@@ -5,25 +5,25 @@ And with a short way for what can be answered while the request is read: no task
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from server.answers import Reply, header_lines
+from server.answers import header_lines
+from server.polls import Poll, Polls
 
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 30.0
 MAX_HEADERS = 32 * 1024  #: bytes of the request line and all headers
-AT_ONCE = "lora_pipeline.at_once"  #: in the lifespan's state an `AtOnce`
-#: A GET's target and its headers, each of which it has once → the reply, if it takes no waiting.
-AtOnce = Callable[[bytes, Mapping[bytes, bytes]], Reply | None]
+POLLS = "lora_pipeline.polls"  #: in the lifespan's state: `Polls`
 _WITH_BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 _UPLOADS = b"/storage/"  # a file may take its time, as long as something comes
+_T = TypeVar("_T")
 
 _lines = lru_cache(1)(header_lines)  # of the server's own headers, which are new each second
 
@@ -38,8 +38,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._at_once: AtOnce | None = self.app_state.get(AT_ONCE)
-        self._is_answered = False  # the request that is being read, at once
+        self._polls: Polls | None = self.app_state.get(POLLS)
+        self._poll: Poll | None = None  # by which the request that is being read was answered at once
         self._timer: asyncio.TimerHandle | None = None
         self._patience: float | None = (
             None  # seconds that what comes next has, from when `_start_timer` is called
@@ -63,16 +63,21 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._patience is None:  # the first bytes after a request, be they only blank lines
+            if self._polls and (poll := self._polls.known(data)) and self._is_answered_by(poll):
+                return
             self._begin_headers()
         if self._in_headers:
             self._header_bytes += len(data)
         super().data_received(data)
+        if self._poll and self._polls and self._patience is None and self._header_bytes == len(data):
+            self._polls.keep(data, self._poll)  # it was one request, from its beginning to its end
         self._start_timer()  # not before, for most requests come in one piece
         if self._in_headers and self._header_bytes > MAX_HEADERS:
             self._cut(431, "The request's headers are too large.")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._poll = None
         if not self._in_headers:  # it came in one piece with the request before
             self._begin_headers()
             self._header_bytes = 1  # at least
@@ -82,9 +87,9 @@ class PatientProtocol(HttpToolsProtocol):
             self._cut(431, "The request's headers are too large.")
             return
         self._in_headers = False
-        if reply := self._reply_at_once():
-            self._is_answered = True
-            self._send(reply)
+        poll = self._read_poll()
+        if poll and self._is_answered_by(poll):
+            self._poll = poll
         else:
             self._wait(self.body_seconds)
             super().on_headers_complete()
@@ -96,9 +101,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._wait(None)
-        if self._is_answered:
-            self._is_answered = False
-        else:
+        if self._poll is None:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -133,36 +136,41 @@ class PatientProtocol(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Whoever asks for another protocol is answered in this one; that is nothing to log twice."""
 
-    def _reply_at_once(self) -> Reply | None:
-        """Only where it is this request's turn, nothing of it is still to come, and the client reads its answers.
+    def _read_poll(self) -> Poll | None:
+        """What answers this request at once, where nothing of it is still to come.
 
         And where no header comes twice: what that means is the application's matter.
         """
-        parser, cycle = self.parser, self.cycle
+        parser = self.parser
         if (
-            self._at_once is None
+            self._polls is None
             or parser.get_method() != b"GET"
             or parser.get_http_version() != "1.1"
             or not parser.should_keep_alive()
             or parser.should_upgrade()
-            or (cycle is not None and not cycle.response_complete)
-            or self.flow.write_paused
-            or self.transport.is_closing()
         ):
             return None
         fields = dict(self.headers)
         if len(fields) < len(self.headers) or not _WITH_BODY.isdisjoint(fields):
             return None
-        try:
-            return self._at_once(self.url, fields)
-        except Exception:  # raised from here the parser would take it for a fault of the request
-            logger.exception("not answered at once")
-            return None
+        return _tried(partial(self._polls.read, self.url, fields))
 
-    def _send(self, reply: Reply) -> None:
+    def _is_answered_by(self, poll: Poll) -> bool:
+        """Only where it is this request's turn, and the client reads its answers."""
+        cycle = self.cycle
+        if (
+            (cycle is not None and not cycle.response_complete)
+            or self.flow.write_paused
+            or self.transport.is_closing()
+        ):
+            return False
+        reply = _tried(poll)
+        if reply is None:
+            return False
         ours = _lines(tuple(self.server_state.default_headers))
         self.transport.write(b"".join((STATUS_LINE[reply.status], ours, reply.lines, b"\r\n", reply.body)))
         self.on_response_complete()
+        return True
 
     def _look_later(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
@@ -213,3 +221,12 @@ class PatientProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
+
+
+def _tried(what: Callable[[], _T]) -> _T | None:
+    """What our code gives; raised on, its faults would be taken for the request's by the parser."""
+    try:
+        return what()
+    except Exception:
+        logger.exception("not answered at once")
+        return None

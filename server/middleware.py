@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from random import getrandbits
 from typing import Any
 
@@ -15,6 +16,7 @@ from jobs.buckets import StorageUnavailable
 from jobs.database import DatabaseUnavailable
 from server.answers import Fields, Reply
 from server.health import Meters
+from server.polls import Poll, Read
 from server.replies import AWAY, GRAPHQL, RETRY_SOON, refusal
 
 #: On every answer that does not say otherwise. An answer that is no page may do nothing in a browser.
@@ -32,8 +34,6 @@ SLOW = 1.0  #: seconds; a request that takes longer is logged
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _KEY = "lora_pipeline.request_id"
 _GRAPHQL = GRAPHQL.encode()
-#: The query string and the headers, each of which is there once → the reply, where its answer is remembered.
-Known = Callable[[bytes, Mapping[bytes, bytes]], Reply | None]
 
 logger = structlog.get_logger(__name__)
 
@@ -48,20 +48,21 @@ class Edge:
     """The outermost ASGI middleware. A client's own X-Request-Id is kept when it is harmless."""
 
     def __init__(
-        self, app: ASGIApp, *, meters: Meters, known: Known | None = None, shortcuts: Iterable[Route] = ()
+        self, app: ASGIApp, *, meters: Meters, read: Read | None = None, shortcuts: Iterable[Route] = ()
     ) -> None:
-        """`shortcuts`: routes of `app` that need not be looked for, with one parameter at their end at most.
+        """`read` is of questions to `/graphql`, by their query string.
 
+        `shortcuts`: routes of `app` that need not be looked for, with one parameter at their end at most.
         To find a route takes a third of the time of an answer that is known.
         """
-        self._app, self._meters, self._known = app, meters, known
+        self._app, self._meters, self._read = app, meters, read
         self._shortcuts = {route.path.partition("{")[0]: route for route in shortcuts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        path, request_id = scope["path"], _request_id(scope["headers"])
+        path, request_id = scope["path"], _request_id(_given_ids(scope["headers"]))
         scope[_KEY] = request_id
         began = time.perf_counter()
         status = 0
@@ -94,20 +95,24 @@ class Edge:
                 )
         return None
 
-    def at_once(self, target: bytes, headers: Mapping[bytes, bytes]) -> Reply | None:
-        """The reply to `GET target`, where it takes no waiting; None: the application has to be called."""
-        began = time.perf_counter()
+    def at_once(self, target: bytes, headers: Mapping[bytes, bytes]) -> Poll | None:
+        """What answers `GET target` where that takes no waiting; None: the application has to be called."""
         path, _, query_string = target.partition(b"?")
-        if self._known is None or path != _GRAPHQL:
+        if self._read is None or path != _GRAPHQL:
             return None
-        reply = self._known(query_string, headers)
+        poll = self._read(query_string, headers)
+        return poll and partial(self._answered, poll, _given_ids(headers.items()))
+
+    def _answered(self, poll: Poll, given_ids: list[bytes]) -> Reply | None:
+        began = time.perf_counter()
+        reply = poll()
         if reply is None:
             return None
         status = reply.status
         self._meters.answered(GRAPHQL, "GET", status, time.perf_counter() - began)
         if status == 304:
             return reply
-        return Reply(status, _completed(status, reply.headers, _request_id(headers.items())), reply.body)
+        return Reply(status, _completed(status, reply.headers, _request_id(given_ids)), reply.body)
 
     def _shortcut(self, path: str, method: str) -> Route | None:
         route = self._shortcuts.get(path) or self._shortcuts.get(path[: path.rfind("/") + 1])
@@ -123,8 +128,11 @@ class Edge:
         return refusal(path, 500, "INTERNAL", sentence, requestId=request_id)
 
 
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    given = [value for name, value in headers if name == b"x-request-id"]
+def _given_ids(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    return [value for name, value in headers if name == b"x-request-id"]
+
+
+def _request_id(given: list[bytes]) -> str:
     if len(given) == 1 and _GIVEN_ID.fullmatch(given[0]):
         return str(given[0], "ascii")
     return f"{getrandbits(48):012x}"
