@@ -10,8 +10,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from jobs.database.changes import Changes
 from jobs.domain.job import Job
@@ -25,7 +26,7 @@ _EPOCH = datetime.min.replace(tzinfo=UTC)  # from which links count their rounds
 _SHARE = 8  # one answer is at most so small a part of all
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True):
     """What makes two requests the same question."""
 
     user_id: str
@@ -71,10 +72,14 @@ class Answers:
         """The key of a question."""
         return Key(user_id, by_get, text, media, (asked_at - _EPOCH) // ROUND)
 
-    def known(self, key: Key, may_have_it: Callable[[], bool] = lambda: True) -> Answer | None:
+    def known(self, key: Key, may_have_it: Callable[[str], bool] = lambda _: True) -> Answer | None:
         """The answer that is remembered, if it is known to be still true; only then it is asked who may have it."""
         entry = self._entries.get(key)
-        if entry is None or not self._changes.unchanged(entry.job_id, entry.since) or not may_have_it():
+        if (
+            entry is None
+            or not self._changes.unchanged(entry.job_id, entry.since)
+            or not may_have_it(key.user_id)
+        ):
             return None
         self._entries.move_to_end(key)
         self._count("remembered")
