@@ -33,7 +33,7 @@ class Key(msgspec.Struct, frozen=True):
     by_get: bool
     text: bytes  #: the query string or the body, to the byte
     media: Media
-    round: int  #: of the links in it
+    round: datetime  #: when that of its links began
 
 
 @dataclass(slots=True)
@@ -65,12 +65,15 @@ class Answers:
         self._changes, self._most, self._count = changes, most_bytes, count
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._flights: dict[Key, asyncio.Future[Answer | None]] = {}
+        self._round = self._next_round = _EPOCH
         self.bytes = 0  #: that all entries take
 
-    @staticmethod
-    def key(user_id: str, text: bytes, media: Media, *, by_get: bool, asked_at: datetime) -> Key:
+    def key(self, user_id: str, text: bytes, media: Media, *, by_get: bool, asked_at: datetime) -> Key:
         """The key of a question."""
-        return Key(user_id, by_get, text, media, (asked_at - _EPOCH) // ROUND)
+        if not self._round <= asked_at < self._next_round:
+            self._round = asked_at - (asked_at - _EPOCH) % ROUND
+            self._next_round = self._round + ROUND
+        return Key(user_id, by_get, text, media, self._round)
 
     def known(self, key: Key, may_have_it: Callable[[str], bool] = lambda _: True) -> Answer | None:
         """The answer that is remembered, if it is known to be still true; only then it is asked who may have it."""
