@@ -44,7 +44,8 @@ from jobs.questions import Lane, Questions
 from jobs.settings import Settings
 
 CHUNK = 500  #: jobs claimed, and answers saved, in one transaction
-_IN_HAND = 1_000  #: jobs claimed and not yet saved, at most, before more are claimed
+_UNANSWERED = 1_000  #: jobs claimed and not yet answered, at most, before more are claimed
+_IN_HAND = 2_500  #: and not yet saved: the cluster is asked while the database writes
 _LANES = {Step.SUBMIT: 8, Step.POLL: 64, Step.STOP: 16}  #: calls of one kind at the same time
 _SOON = timedelta(seconds=1)  #: the least time between two looks that callbacks bring about
 _MOMENT, _MANY = 0.1, 50  #: seconds that answers wait for more, and how many more make them wait on
@@ -102,7 +103,7 @@ class Cycle:
         # A claim is trusted while a call begun now ends before somebody else may take the job.
         self._trust = max(pacing.claim - call_timeout, pacing.claim / 2).total_seconds()
         self._lanes = {step: Lane(self._follow, most) for step, most in _LANES.items()}
-        self._in_hand, self._let_go = 0, asyncio.Event()
+        self._unanswered, self._in_hand, self._let_go = 0, 0, asyncio.Event()
         self._answers: list[_Taken] = []
         self._saving: asyncio.Task[None] | None = None
         self._enough = asyncio.Event()
@@ -134,7 +135,7 @@ class Cycle:
 
     async def settle(self) -> None:
         """Return when every answer that is still awaited has been saved."""
-        await self._room(for_more_than=0)
+        await self._room(unanswered=0, in_hand=0)
 
     async def close(self) -> None:
         """Ask no more; what was claimed and not saved is taken up again when its claim has run out."""
@@ -158,12 +159,12 @@ class Cycle:
         begun = _Begun()
         await self._begin(begun, queued=True)
         while await self._begin(begun, queued=False):
-            await self._room(for_more_than=_IN_HAND)
+            await self._room(unanswered=_UNANSWERED, in_hand=_IN_HAND)
         return begun
 
-    async def _room(self, *, for_more_than: int) -> None:
-        """Return when no more jobs than that are in hand."""
-        while self._in_hand > for_more_than:
+    async def _room(self, *, unanswered: int, in_hand: int) -> None:
+        """Return when no more jobs than that are claimed and not yet answered, or not yet saved."""
+        while self._unanswered > unanswered or self._in_hand > in_hand:
             self._let_go.clear()
             await self._let_go.wait()
 
@@ -186,6 +187,7 @@ class Cycle:
             step = next_step(before, dedupes=self._pacing.dedupes)
             taken = _Taken(before, files.get(job.dataset_id), step, trusted_until, begun)
             if lane := self._lanes.get(step):
+                self._unanswered += 1
                 lane.put(taken)
             else:
                 self._answered(taken)
@@ -206,6 +208,10 @@ class Cycle:
             raise
         else:
             self._answered(taken)
+        finally:
+            self._unanswered -= 1
+            if self._unanswered == _UNANSWERED:
+                self._let_go.set()
 
     def _answered(self, taken: _Taken) -> None:
         self._answers.append(taken)
