@@ -6,14 +6,16 @@ from collections import Counter
 import pytest
 from sqlalchemy import text
 
-from jobs import cycle
+from jobs import cycle, writer
 from tests.cycle.conftest import Build
+from tests.services.scripted_cluster import usual
 
 
 async def test_the_cluster_is_asked_while_the_database_writes_until_much_is_in_hand(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cycle, "CHUNK", 2)
+    monkeypatch.setattr(writer, "CHUNK", 2)
     monkeypatch.setattr(cycle, "_UNANSWERED", 2)
     monkeypatch.setattr(cycle, "_IN_HAND", 6)
     async with build(submit_limit=12, timeout=5) as house:
@@ -35,3 +37,27 @@ async def test_the_cluster_is_asked_while_the_database_writes_until_much_is_in_h
         polls = Counter(call.job_id for call in house.cluster.calls("status"))
         assert polls == {str(job.id): 1 for job in made}
         assert all([len(await house.points(job)) == 1 for job in made])
+
+
+async def test_a_chunk_that_waits_for_a_row_holds_up_no_other(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "CHUNK", 2)
+    async with build(timeout=5, submit_limit=9) as house:
+        if house.database.dialect == "sqlite":
+            return  # which locks the whole file
+        made = [await house.job() for _ in range(8)]
+        await house.turn()
+        for job in made:
+            house.cluster.jobs[job.id].progress(10.0)
+            house.cluster.script(job.id, status=[usual(delay=0.3 if job is made[0] else 0.6)])
+        house.clock.advance(31)
+        turn = asyncio.create_task(house.turn())
+        await house.cluster.called("status", len(made))
+        lock = text("SELECT FROM training_jobs WHERE id = :id FOR UPDATE")
+        async with house.database.begin() as tx, asyncio.timeout(10):
+            await tx.execute(lock, {"id": made[0].id})
+            while [(await house.look(job)).progress for job in made].count(10.0) < 7:  # noqa: ASYNC110 - rows ring no bell
+                await asyncio.sleep(0.02)
+        await turn
+        assert [(await house.look(job)).progress for job in made] == [10.0] * 8

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from functools import partial
 
-from jobs.cycle import CHUNK
+from jobs.writer import CHUNK
 from tests.bench.crew import Took, crew
 from tests.bench.data import new_database
 from tests.bench.house import Bench
