@@ -1,7 +1,10 @@
 """Claims: the oldest due jobs first, each to one worker, and to another when the claim has run out."""
 
 import asyncio
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,10 +13,16 @@ from sqlalchemy import text
 from jobs.database import Database, Transaction, jobs
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import FINAL, JobStatus, Release
+from jobs.domain.metrics import CurrentMetrics
+from jobs.domain.pricing import GpuConfig
+from jobs.domain.training import Hyperparameters
 from tests.database.rows import look, new_job, put, put_one, sql
 from tests.domain.factories import CLAIM, NOON, after
 
 DAY = timedelta(days=1)
+CLAIMED: dict[str, Any] = dict.fromkeys(
+    ("claim_token", "next_action_at", "submitted_at", "signed_until", "revision")
+)
 NOW, UNTIL = after(60), after(120)
 
 
@@ -51,6 +60,39 @@ async def test_a_claimed_job_says_that_it_may_have_been_sent(database: Database)
     )
     assert (claimed.next_action_at, claimed.updated_at, claimed.revision) == (UNTIL, NOW, 1)
     assert claimed.claim_token is not None
+
+
+async def test_what_is_claimed_is_read_exactly(database: Database) -> None:
+    awkward = new_job(
+        JobStatus.RUNNING,
+        current_stage='ü 🙂 "\\" \\u0041 \u2028 \x01 null',
+        preset_id="",
+        progress=100 / 3,
+        current_step=2**31 - 1,
+        revision=2**53 + 1,
+        current_metrics=CurrentMetrics(
+            training_loss=-5e-324, validation_loss=1.7976931348623157e308, throughput=0.0
+        ),
+        gpu_config=GpuConfig('an "A100"', 8, Decimal("0.000001")),
+        hyperparameters=Hyperparameters(learning_rate=0.1 + 0.2),
+        current_cost=Decimal("0.10"),
+        estimated_total_cost=Decimal("999999999999.99"),
+        started_at=datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+        signed_until=datetime(9999, 12, 31, 23, 59, 59, 999_998, tzinfo=UTC),
+        next_action_at=NOON,
+        stale=True,
+    )
+    whole, least = (
+        new_job(JobStatus.RUNNING, progress=40.0),
+        new_job(JobStatus.INITIALIZING, next_action_at=NOON),
+    )
+    await put(database, awkward, whole, least)
+    async with database.begin() as tx:
+        claimed = {job.id: job for job in await claim_due(tx)}
+    assert len(claimed) == 3
+    for job in (awkward, whole, least):
+        assert claimed[job.id] == await look(database, job)
+        assert replace(claimed[job.id], **CLAIMED) == replace(job, **CLAIMED)
 
 
 async def test_only_what_is_queued_and_due_is_taken_up(database: Database) -> None:
