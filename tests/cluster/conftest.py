@@ -1,15 +1,26 @@
 """The real client against a scripted far side."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
+import uvloop
 
 from jobs.cluster import Cluster, encode_body, open_cluster
 from jobs.domain.sighting import Accepted
 from tests.services.scripted_cluster import ScriptedCluster, scripted_cluster
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The client's HTTP is tried on the loop that a worker has, too."""
+    own = {"asyncio": asyncio.new_event_loop}
+    return own | {"uvloop": uvloop.new_event_loop} if item.path.stem == "test_http_client" else own
 
 
 @pytest.fixture

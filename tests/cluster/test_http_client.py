@@ -49,8 +49,6 @@ class Far:
             while await self._answer(reader, writer):
                 pass
         writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -78,7 +76,7 @@ async def serving(far: Far, tls: ssl.SSLContext | None = None) -> AsyncIterator[
     server.close()
     for task in far.tasks:
         task.cancel()
-    await asyncio.gather(*far.tasks)
+    await asyncio.gather(*far.tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
