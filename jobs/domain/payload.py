@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from operator import attrgetter
 from typing import Any
 
 from jobs.domain.job import Job
-from jobs.domain.metrics import CurrentMetrics, Point, finite, once_per_step
+from jobs.domain.metrics import SERIES, CurrentMetrics, Point, finite, once_per_step
 from jobs.domain.notices import NO_WORDS
 from jobs.domain.sighting import (
     Accepted,
@@ -135,11 +134,12 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
     """
     if not isinstance(document, dict):
         return None
-    metrics = document.get("metrics")
-    figures = metrics if isinstance(metrics, dict) else {}
+    told = document.get("metrics")
+    metrics = told if isinstance(told, dict) else {}
+    figures = _figures(metrics)
     epoch, step = _whole(document.get("current_epoch")), _whole(document.get("current_step"))
     points = _points(document.get("points"), now, from_callback=from_callback)
-    latest = _point({**figures, "step": step, "epoch": epoch}, now, from_callback=from_callback)
+    latest = _point(step, epoch, figures, metrics.get("timestamp"), now, from_callback=from_callback)
     if latest and all(point.step != latest.step for point in points):
         points = (*points, latest)
     if len(points) > 1:
@@ -151,7 +151,7 @@ def read_report(document: object, now: datetime, *, from_callback: bool) -> Repo
         current_step=step,
         total_steps=_whole(document.get("total_steps")) or None,
         stage=clean_text(document.get("stage"), LONGEST_STAGE) or None,
-        metrics=_current(_CURRENT(latest) if latest else _told(figures), points),
+        metrics=_current(figures, points),
         points=points,
         error_message=clean_text(document.get("error_message")) or None,
         finished_at=_instant(document.get("finished_at")),
@@ -250,72 +250,75 @@ def _said(value: object) -> str:
 def _points(value: object, now: datetime, *, from_callback: bool) -> tuple[Point, ...]:
     if not isinstance(value, list):
         return ()
-    read = (_point(entry, now, from_callback=from_callback) for entry in value[-MOST_POINTS:])
+    read = (
+        _point(
+            _whole(entry.get("step")),
+            _whole(entry.get("epoch")),
+            _figures(entry),
+            entry.get("timestamp"),
+            now,
+            from_callback=from_callback,
+        )
+        for entry in value[-MOST_POINTS:]
+        if isinstance(entry, dict)
+    )
     return tuple(point for point in read if point is not None)
 
 
-def _point(value: object, now: datetime, *, from_callback: bool) -> Point | None:
+def _point(
+    step: int | None,
+    epoch: int | None,
+    figures: "_Figures",
+    timestamp: object,
+    now: datetime,
+    *,
+    from_callback: bool,
+) -> Point | None:
     """One point, or null when it has no usable step or says nothing."""
-    if not isinstance(value, dict) or (step := _whole(value.get("step"))) is None:
+    told, non_finite = figures
+    if step is None or (told == _NONE_TOLD and not non_finite):
         return None
-    figures: dict[str, float] = {}
+    at = _instant(timestamp)
+    return Point._make((step, at or now, epoch or 0, *told.values(), non_finite, at, from_callback))
+
+
+def _figures(document: Mapping[str, Any]) -> "_Figures":
+    told: dict[str, float | None] = {}
     non_finite = False
-    for name, (least, most) in _FIGURES.items():
-        figure = value.get(name)
-        if type(figure) is float and least <= figure <= most:  # nearly always
-            figures[name] = figure
-        elif (number := _figure(name, figure)) is not None:
-            figures[name] = number
-        elif _is_non_finite(figure):
-            non_finite = True
-    if not figures and not non_finite:
-        return None
-    reported_at = _instant(value.get("timestamp"))
-    return Point(
-        step=step,
-        epoch=_whole(value.get("epoch")) or 0,
-        timestamp=reported_at or now,
-        reported_at=reported_at,
-        from_callback=from_callback,
-        non_finite=non_finite,
-        **figures,
-    )
+    for name, least, most in _RANGES:
+        figure = document.get(name)
+        if type(figure) is not float or not least <= figure <= most:  # seldom
+            number = finite(figure)
+            non_finite = non_finite or _is_non_finite(figure)
+            figure = number if number is not None and least <= number <= most else None
+        told[name] = figure
+    return told, non_finite
 
 
-def _current(told: Sequence[float | None], points: Sequence[Point]) -> CurrentMetrics | None:
+def _current(figures: "_Figures", points: Sequence[Point]) -> CurrentMetrics | None:
     """The document's own figures; of those it does not tell, the newest of its points."""
-    current = dict(zip(CurrentMetrics.__slots__, told, strict=True))
-    for name in [name for name, value in current.items() if value is None]:
-        for point in reversed(points):
-            if (value := getattr(point, name)) is not None:
-                current[name] = value
-                break
-    return CurrentMetrics(**current) if any(value is not None for value in current.values()) else None
+    told, _ = figures
+    current = {name: told[name] for name in CurrentMetrics.__slots__}
+    for name, value in current.items():
+        if value is None:
+            said = (getattr(point, name) for point in reversed(points))
+            current[name] = next((each for each in said if each is not None), None)
+    return None if set(current.values()) == {None} else CurrentMetrics(**current)
 
 
-_CURRENT = attrgetter(*CurrentMetrics.__slots__)
-
-
-def _told(figures: dict[str, Any]) -> list[float | None]:
-    return [_figure(name, figures.get(name)) for name in CurrentMetrics.__slots__]
-
-
+#: Each of `SERIES`, null where nothing usable was told, and whether one was not finite.
+_Figures = tuple[dict[str, float | None], bool]
+_NONE_TOLD: dict[str, float | None] = dict.fromkeys(SERIES)
 _LARGEST = math.nextafter(math.inf, 0)
-#: The least and the most that each may be.
-_FIGURES = {
-    "training_loss": (-_LARGEST, _LARGEST),
-    "validation_loss": (-_LARGEST, _LARGEST),
-    "learning_rate": (0.0, _LARGEST),
-    "gradient_norm": (0.0, _LARGEST),
-    "throughput": (0.0, _LARGEST),
-    "gpu_utilization": (0.0, 100.0),
-}
-
-
-def _figure(name: str, value: object) -> float | None:
-    number = finite(value)
-    least, most = _FIGURES[name]
-    return number if number is not None and least <= number <= most else None
+#: In the order of `SERIES`; the least and the most that each may be.
+_RANGES = (
+    ("training_loss", -_LARGEST, _LARGEST),
+    ("validation_loss", -_LARGEST, _LARGEST),
+    ("learning_rate", 0.0, _LARGEST),
+    ("gradient_norm", 0.0, _LARGEST),
+    ("throughput", 0.0, _LARGEST),
+    ("gpu_utilization", 0.0, 100.0),
+)
 
 
 def _is_non_finite(value: object) -> bool:

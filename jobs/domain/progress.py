@@ -1,13 +1,13 @@
 """What a report, from a poll or a trainer, changes about an active job: progress, figures, stage, and the next look."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from jobs.domain.job import Job
-from jobs.domain.metrics import CurrentMetrics
+from jobs.domain.metrics import CurrentMetrics, Point
 from jobs.domain.sighting import ClusterStatus, Report
 
 TRAINING = "training"
@@ -73,8 +73,8 @@ def what_is_told(job: Job | Standing, report: Report, at: datetime) -> dict[str,
     """What `report` changes of `job`, by names: a copy of a job costs as much as all else that is made of an answer."""
     told: dict[str, Any] = {
         "progress": max(job.progress, 0.0 if report.progress is None else report.progress),
-        "current_epoch": _reached(report.current_epoch, job.current_epoch, (p.epoch for p in report.points)),
-        "current_step": _reached(report.current_step, job.current_step, (p.step for p in report.points)),
+        "current_epoch": _reached(report.current_epoch, job.current_epoch, report.points, "epoch"),
+        "current_step": _reached(report.current_step, job.current_step, report.points, "step"),
         "total_steps": report.total_steps or job.total_steps,
         "current_metrics": _newest(report.metrics, job.current_metrics),
         "updated_at": at,
@@ -92,9 +92,9 @@ def _newest(told: CurrentMetrics | None, known: CurrentMetrics | None) -> Curren
     return replace(told, **untold) if untold else told
 
 
-def _reached(told: int | None, known: int, by_points: Iterable[int]) -> int:
+def _reached(told: int | None, known: int, points: Sequence[Point], name: Literal["step", "epoch"]) -> int:
     """As the run says itself; where it sends points alone, as far as they lead. Of percent they say nothing."""
-    return max((known, *by_points)) if told is None else told
+    return max((known, *(getattr(point, name) for point in points))) if told is None else told
 
 
 def _stage(report: Report) -> str | None:

@@ -20,7 +20,10 @@ class ClusterStatus(StrEnum):
     @property
     def is_over(self) -> bool:
         """Whether nothing of the run holds a GPU any more."""
-        return self in {ClusterStatus.COMPLETED, ClusterStatus.FAILED, ClusterStatus.CANCELLED}
+        return self in _OVER
+
+
+_OVER = frozenset({ClusterStatus.COMPLETED, ClusterStatus.FAILED, ClusterStatus.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
