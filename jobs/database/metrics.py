@@ -25,9 +25,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.database import rollups
 from jobs.database.engine import Transaction
-from jobs.database.parameters import as_array, as_columns, as_json, as_table
+from jobs.database.parameters import as_array, as_columns, as_table
 from jobs.database.reading import Question, among
 from jobs.database.tables import metrics_points
+from jobs.database.types import encode_json
 from jobs.domain.metrics import SERIES, Curve, Point
 from jobs.domain.thinning import LAST_STEP, NARROWEST, fitting, grain_of, likely_width
 
@@ -156,7 +157,7 @@ async def _newest_before(tx: Transaction, told: Mapping[UUID, Sequence[Point]]) 
     job = as_table(tx.dialect.name, "jobs", {"job_id": _row.job_id.type}, name="job")
     newest = select(func.max(_row.step)).where(_row.job_id == job.c.job_id).scalar_subquery()
     found = await tx.execute(
-        select(job.c.job_id, newest), {"jobs": as_json([{"job_id": job_id} for job_id in told])}
+        select(job.c.job_id, newest), {"jobs": encode_json([{"job_id": job_id} for job_id in told])}
     )
     steps = {job_id: sorted(point.step for point in points) for job_id, points in told.items()}
     return [rollups.Stored(job_id, before, steps[job_id]) for job_id, before in found]

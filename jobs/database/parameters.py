@@ -3,10 +3,8 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-import msgspec
 from sqlalchemy import ARRAY, FromClause, String, Text, bindparam, cast, column, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
@@ -26,14 +24,14 @@ class RowList:
 
     def parameter(self, dialect: str, rows: Iterable[Sequence[Any]]) -> dict[str, str]:
         """The rows, each with the values of all columns in their order, to be handed to the statement."""
-        encoders = _encoders(dialect)
         written = [dict(zip(self._columns, row, strict=True)) for row in rows]
-        for name, type_ in self._columns.items():
-            if encode := encoders.get(type(type_)):
-                for row in written:
-                    if (value := row[name]) is not None:
-                        row[name] = encode(value)
-        return {"rows": as_json(written)}
+        if dialect == "sqlite":
+            for name, type_ in self._columns.items():
+                if write := _SQLITE_WRITERS.get(type(type_)):
+                    for row in written:
+                        if (value := row[name]) is not None:
+                            row[name] = write(value)
+        return {"rows": encode_json(written)}
 
 
 class ColumnList(RowList):
@@ -88,7 +86,7 @@ def as_array(values: Sequence[Any], type_: TypeEngine[Any]) -> str:
         values = [value if value is None else encode_json(value) for value in values]
     if isinstance(type_, AsJson | String):
         return "{" + ",".join(map(_quoted, values)) + "}"
-    listed = as_json(values)
+    listed = encode_json(values)
     if listed.count("null") != values.count(None):  # so it writes NaN and infinities, which are no null
         listed = json.dumps(values)
     return "{" + listed[1:-1] + "}"
@@ -100,28 +98,15 @@ def _quoted(text: str | None) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def as_json(rows: object) -> str:
-    """The parameter's text."""
-    return msgspec.json.encode(rows).decode()
-
-
-@cache
-def _encoders(dialect: str) -> dict[type, Callable[[Any], Any]]:
-    """How values stand in the parameter, where JSON has nothing of the kind: as the column's own text."""
-    if dialect == "postgresql":  # it reads what msgspec makes of the others as we mean it
-        return {AsJson: _nested}
-    return {
-        Id: str,
-        Money: str,
-        Word: lambda word: word.value,
-        UtcDateTime: _sqlite_instant,
-        AsJson: encode_json,
-    }
-
-
-def _nested(value: object) -> msgspec.Raw:
-    return msgspec.Raw(encode_json(value).encode())
-
-
 def _sqlite_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+#: How values stand in SQLite's parameter, where JSON has nothing of the kind: as the column's own text.
+_SQLITE_WRITERS: dict[type, Callable[[Any], Any]] = {
+    Id: str,
+    Money: str,
+    Word: lambda word: word.value,
+    UtcDateTime: _sqlite_instant,
+    AsJson: encode_json,
+}

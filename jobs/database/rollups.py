@@ -33,9 +33,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.database.engine import Transaction
-from jobs.database.parameters import as_json, as_table
+from jobs.database.parameters import as_table
 from jobs.database.reading import Question
 from jobs.database.tables import metrics_points, metrics_spans, training_jobs
+from jobs.database.types import encode_json
 from jobs.domain.lifecycle import FINAL
 from jobs.domain.thinning import (
     COLUMNS,
@@ -196,7 +197,7 @@ async def _drop_points_of(tx: Transaction, job_id: UUID) -> None:
         _point.non_finite.is_(false()),
         _point.step.not_in(select(kept.c.step)),
     )
-    rows = as_json([{"step": step} for step in sorted(named)])
+    rows = encode_json([{"step": step} for step in sorted(named)])
     for low, high in _joined([stretch.range for stretch, _ in rollups]):
         await tx.execute(statement, {"low": low, "high": high, "kept": rows})
 
@@ -247,7 +248,7 @@ async def _within(
     tx: Transaction, question: Question[Sequence[Any]], ranges: Iterable[_Range | _Wanted]
 ) -> list[Sequence[Any]]:
     rows = [{"number": number, **each._asdict()} for number, each in enumerate(ranges)]
-    return await question.all(tx, ranges=as_json(rows)) if rows else []
+    return await question.all(tx, ranges=encode_json(rows)) if rows else []
 
 
 def _rollups_within(dialect: str) -> Select[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import cache
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -33,7 +33,7 @@ _TOLD = ("progress", "current_epoch", "current_step", "total_steps", "current_st
 _ONCE_KNOWN = ("external_job_id", "accepted_at")  #: whoever learnt it in the meantime has stored a fact
 #: What a look at a running job changes when all is well; the others are left as they are then.
 _CHANGING = (*_TOLD, "updated_at", "last_contact_at", "current_cost", "next_action_at")
-_lasting = attrgetter(*(name for name in _SAVED if name not in _CHANGING))
+_lasting = itemgetter(*(name for name in _SAVED if name not in _CHANGING))
 
 
 async def save_claimed(tx: Transaction, moved: Sequence[tuple[Job, Move]], *, soon: datetime) -> set[UUID]:
@@ -69,8 +69,8 @@ async def _save(
 ) -> set[UUID]:
     dialect = tx.dialect.name
     names = _CHANGING if all(_goes_on(seen, move.job) for seen, move in moved) else _SAVED
-    values = attrgetter("id", *names)
-    rows = (_row_of(seen, move.job, values(move.job), soon) for seen, move in moved)
+    values = itemgetter("id", *names)
+    rows = (_row_of(seen, move.job, values(vars(move.job)), soon) for seen, move in moved)
     written = _rows(names).parameter(dialect, rows)
     saved = set(await tx.scalars(_statement(dialect, guard, names), written))
     await store_belongings(tx, [move for _, move in moved if move.job.id in saved])
@@ -79,7 +79,7 @@ async def _save(
 
 def _goes_on(seen: Job, job: Job) -> bool:
     """Whether nothing lasting is to be stored. Of a running job a claim changes nothing else: what was seen is there."""
-    return seen.status is JobStatus.RUNNING and _lasting(seen) == _lasting(job)
+    return seen.status is JobStatus.RUNNING and _lasting(vars(seen)) == _lasting(vars(job))
 
 
 @cache
