@@ -287,7 +287,7 @@ def _figures(document: Mapping[str, Any]) -> "_Figures":
     non_finite = False
     for name, least, most in _RANGES:
         figure = document.get(name)
-        if type(figure) is not float or not least <= figure <= most:  # seldom
+        if figure is not None and (type(figure) is not float or not least <= figure <= most):  # seldom
             number = finite(figure)
             non_finite = non_finite or _is_non_finite(figure)
             figure = number if number is not None and least <= number <= most else None
@@ -301,8 +301,10 @@ def _current(figures: "_Figures", points: Sequence[Point]) -> CurrentMetrics | N
     current = {name: told[name] for name in CurrentMetrics.__slots__}
     for name, value in current.items():
         if value is None:
-            said = (getattr(point, name) for point in reversed(points))
-            current[name] = next((each for each in said if each is not None), None)
+            for point in reversed(points):
+                if (newest := getattr(point, name)) is not None:
+                    current[name] = newest
+                    break
     return None if set(current.values()) == {None} else CurrentMetrics(**current)
 
 
