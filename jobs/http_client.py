@@ -21,6 +21,7 @@ IDLE_SECONDS = 4.0  #: below the shortest keep-alive of common servers (5 s): we
 MAX_HEAD = 32 * 1024  #: bytes of a status line and its headers
 _ADDRESS_SECONDS = 10.0  # how long what a name led to is taken for true
 _NEXT_ADDRESS_SECONDS = 0.25  # until the next address is tried beside the one before
+_DIGITS = 20  # of a length that the parser takes, unless zeros stand before it
 _NOT_HTTP = "it answered with something that is not HTTP"
 
 #: As `getaddrinfo` of an event loop.
@@ -59,7 +60,7 @@ class HttpClient:
         self._tls = _tls() if url.scheme == "https" else None
         self._loop = asyncio.get_running_loop()
         self._lookup = lookup or self._getaddrinfo
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
         self._addresses: Sequence[Any] = ()
         self._looked_up = -_ADDRESS_SECONDS
         self._idle = deque[_Connection]()  # the last used is taken first: on the left those idle longest
@@ -89,7 +90,7 @@ class HttpClient:
             connection = self._take()
             is_new = connection is None
             if connection is None:
-                connection = await self._connect()
+                connection = await self._connect(deadline)
             try:
                 response = await connection.ask(request, most, deadline)
             except _ClosedBefore:
@@ -106,6 +107,8 @@ class HttpClient:
         """Hang up. Calls that go on are for their callers to cancel."""
         if self._sweep is not None:
             self._sweep.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
         while self._idle:
             self._idle.pop().hang_up()
         await asyncio.sleep(0)  # in which the loop lets go of them
@@ -130,10 +133,10 @@ class HttpClient:
             self._idle.popleft().hang_up()
         self._sweep = self._loop.call_later(IDLE_SECONDS, self._sweep_idle) if self._idle else None
 
-    async def _connect(self) -> "_Connection":
-        name = self._host if self._tls else None
+    async def _connect(self, deadline: float) -> "_Connection":
+        name = self._host.rstrip(".") if self._tls else None  # certificates name no root
         try:
-            async with asyncio.timeout(self._seconds / 2):
+            async with asyncio.timeout_at(min(deadline, self._loop.time() + self._seconds / 2)):
                 sock = await start_connection(
                     await self._where(), happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, loop=self._loop
                 )
@@ -142,7 +145,7 @@ class HttpClient:
                 )
         except TimeoutError as exc:
             raise Silence("no connection in time", sent=False) from exc
-        except socket.gaierror as exc:
+        except (socket.gaierror, UnicodeError) as exc:
             raise Silence("its host name is unknown", sent=False) from exc
         except OSError as exc:
             refused = isinstance(exc, ConnectionRefusedError)
@@ -150,11 +153,18 @@ class HttpClient:
         return connection
 
     async def _where(self) -> Sequence[Any]:
-        async with self._looking:  # one looks, the others wait for what is found
-            if self._loop.time() - self._looked_up >= _ADDRESS_SECONDS:
-                self._addresses = await self._lookup(self._host, self._port)
-                self._looked_up = self._loop.time()
-            return self._addresses
+        if self._loop.time() - self._looked_up >= _ADDRESS_SECONDS:
+            if self._looking is None or self._looking.done():
+                self._looking = self._loop.create_task(self._look_up())
+                self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())  # heard
+            looking = self._looking
+            await asyncio.wait([looking])  # who gives up leaves it to the next: it holds a thread to its end
+            looking.result()
+        return self._addresses
+
+    async def _look_up(self) -> None:
+        self._addresses = await self._lookup(self._host, self._port)
+        self._looked_up = self._loop.time()
 
     async def _getaddrinfo(self, host: str, port: int) -> Sequence[tuple[Any, ...]]:
         return await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -184,7 +194,7 @@ class _Connection(asyncio.Protocol):
         Raises `Silence` and `TimeoutError`. After these, or when cancelled, it has hung up.
         """
         self.may_go_on = False
-        self._most, self._received, self._body = most, 0, bytearray()
+        self._most, self._received = most, 0
         self._in_head, self._ends_by_closing = True, False
         answer: asyncio.Future[Response] = self._loop.create_future()
         self._answer = answer
@@ -192,6 +202,9 @@ class _Connection(asyncio.Protocol):
         self._transport.write(request)
         try:
             return await answer
+        except BaseException:
+            self.may_go_on = False  # cancelled, it may have been answered
+            raise
         finally:
             timer.cancel()
             self._answer = None
@@ -233,7 +246,7 @@ class _Connection(asyncio.Protocol):
             self._fail((Silence if self._received else _ClosedBefore)("the connection broke"))
 
     def on_message_begin(self) -> None:
-        self._headers = {}
+        self._headers, self._body = {}, bytearray()
         self.may_go_on = False  # for if this is a second answer, the next call would take it for its own
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -252,7 +265,7 @@ class _Connection(asyncio.Protocol):
         packed = self._headers.get("content-encoding", "identity").lower() != "identity"
         if packed or (framing or "chunked").lower() != "chunked":
             self._spoil(f"it answered {status} with a compressed body")
-        elif length is not None and int(length) > self._most:
+        elif length is not None and (len(length) > _DIGITS or int(length) > self._most):
             self._spoil(self._too_long())
 
     def on_body(self, body: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -108,6 +109,10 @@ CHUNKED = (
         (CHUNKED % b"A: c\r\nB: d\r\n", Response(200, {"transfer-encoding": "chunked", "a": "b"}, b"abcd")),
         (
             b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 100 C\r\n\r\n" + OK,
+            Response(200, {"content-length": "2"}, b"ok"),
+        ),
+        (
+            b"HTTP/1.1 199 ?\r\nContent-Length: 2\r\n\r\n??" + OK,
             Response(200, {"content-length": "2"}, b"ok"),
         ),
         (
@@ -293,6 +298,81 @@ async def test_a_call_that_is_given_up_takes_its_connection_along() -> None:
     assert far.connections == 2
 
 
+async def test_a_call_that_is_given_up_as_its_answer_comes_leaves_no_connection() -> None:
+    far = Far()
+    async with calling(far) as client:
+        await ask(client)
+        [connection] = client._idle
+        call = asyncio.create_task(ask(client))
+        await asyncio.sleep(0)
+        connection.data_received(OK)
+        call.cancel()
+        await asyncio.wait([call])
+        assert call.cancelled()
+        assert not client._idle
+        assert connection._transport.is_closing()
+
+
+async def test_a_length_of_thousands_of_digits_is_too_long() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %s2\r\n\r\nok" % (b"0" * 5_000)
+    async with calling(Far(answers=[[answer]])) as client:
+        assert "with more than" in ((await ask(client)).spoilt or "")
+
+
+async def test_what_is_asked_again_has_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    far, limits = Far(answers=[[OK], []]), []
+
+    async def connect(_: object, deadline: float) -> Any:
+        limits.append(deadline)
+        raise Silence("enough was seen")
+
+    async with calling(far) as client:
+        await ask(client)
+        far.closes = True
+        monkeypatch.setattr(HttpClient, "_connect", connect)
+        latest = asyncio.get_running_loop().time() + 20
+        with pytest.raises(Silence, match="enough"):
+            await ask(client)
+    assert limits[0] - latest < 10  # a test that is slow by so much is none
+
+
+async def test_a_slow_look_up_is_made_once_and_of_use_to_who_asks_later() -> None:
+    far, asked, found = Far(), [], asyncio.Event()
+
+    async def lookup(host: str, port: int) -> Sequence[tuple[Any, ...]]:
+        asked.append(host)
+        await found.wait()
+        return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+    async with serving(far) as url:
+        client = HttpClient(URL(url), {}, 0.1, lookup=lookup)
+        for _ in range(2):
+            seen = await asyncio.gather(*(ask(client) for _ in range(3)), return_exceptions=True)
+            assert [str(one) for one in seen] == ["no connection in time"] * 3
+        found.set()
+        await asyncio.sleep(0.01)
+        client._seconds = 20
+        assert (await ask(client)).body == b"ok"
+        await client.close()
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("label empty or too long")])
+async def test_a_name_that_is_none_is_said_to_all_who_wait(error: Exception) -> None:
+    asked = []
+
+    async def lookup(host: str, port: int) -> Sequence[tuple[Any, ...]]:
+        asked.append(port)
+        await asyncio.sleep(0.01)
+        raise error
+
+    client = HttpClient(URL("http://cluster.invalid"), {}, 20, lookup=lookup)
+    seen = await asyncio.gather(*(ask(client) for _ in range(3)), return_exceptions=True)
+    await client.close()
+    assert [str(one) for one in seen] == ["its host name is unknown"] * 3
+    assert len(asked) == 1
+
+
 async def test_another_address_of_the_name_is_tried() -> None:
     far = Far()
     asked = []
@@ -327,7 +407,10 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("here.test")]),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -360,3 +443,23 @@ async def test_tls_is_spoken_to_those_whose_certificate_is_trusted(
             assert not caught.value.sent
         await client.close()
     assert (len(far.requests), far.connections) == ((2, 1) if trusted else (0, 0))
+
+
+async def test_the_root_of_a_name_is_in_no_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = _certificate(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    asked = []
+
+    async def lookup(host: str, port: int) -> Sequence[tuple[Any, ...]]:
+        asked.append(host)
+        return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+    async with serving(Far(), tls) as url:
+        client = HttpClient(URL(url.replace("127.0.0.1", "here.test."), encoded=True), {}, 20, lookup=lookup)
+        assert (await ask(client)).body == b"ok"
+        await client.close()
+    assert asked == ["here.test."]
