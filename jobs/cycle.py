@@ -18,6 +18,7 @@ from jobs.buckets.interface import DAY
 from jobs.callback_url import CallbackUrls
 from jobs.cluster import Cluster, open_cluster
 from jobs.database import Database, Now, SteadyClock, datasets, jobs, rollups
+from jobs.database.claims import Claim, claim_due, claim_queued
 from jobs.database.migrate import check_schema
 from jobs.database.only_worker import only_worker
 from jobs.domain.dataset import Dataset
@@ -147,11 +148,10 @@ class Cycle:
     async def _begin(self, begun: _Begun, *, queued: bool) -> int:
         """How many jobs were claimed."""
         now = await self._now()
-        claim, limit = (jobs.claim_queued, self._submit_limit) if queued else (jobs.claim_due, CHUNK)
+        take, limit = (claim_queued, self._submit_limit) if queued else (claim_due, CHUNK)
         trusted_until = asyncio.get_running_loop().time() + self._trust
         async with self._database.begin() as tx:
-            until = now + self._pacing.claim
-            claimed = await claim(tx, limit=limit, now=now, until=until, url_life=DAY, clock=self._steady)
+            claimed = await take(tx, Claim(limit, now, now + self._pacing.claim, DAY), self._steady)
             unsent = [job.dataset_id for job in claimed if job.external_job_id is None]
             files = await datasets.find_many(tx, unsent) if unsent else {}
         self._in_hand += len(claimed)

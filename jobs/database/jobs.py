@@ -1,19 +1,16 @@
-"""The moves of a job's row: made, claimed, cancelled; and its readers. `saving.py` saves what moved, `telling.py` what
-trainers report; lists are read by `job_list.py`.
+"""The moves of a job's row: made, cancelled; and its readers. `claims.py` takes it, `saving.py` saves what moved,
+`telling.py` what trainers report; lists are read by `job_list.py`.
 
 Every move is guarded by what was read. No row back means that somebody was first.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
-from types import GenericAlias
-from typing import Any, get_type_hints
-from uuid import UUID, uuid4
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-import msgspec
 from sqlalchemy import (
     ColumnElement,
-    Select,
     bindparam,
     case,
     func,
@@ -24,7 +21,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from jobs.database.clock import SteadyClock, passed
 from jobs.database.datasets import COLUMNS as DATASET_COLUMNS
 from jobs.database.engine import Transaction
 from jobs.database.reading import Question, among, made_of
@@ -32,7 +28,7 @@ from jobs.database.saving import store_belongings
 from jobs.database.tables import datasets, training_jobs
 from jobs.domain.dataset import Dataset
 from jobs.domain.job import FIELDS, Job, job_of
-from jobs.domain.lifecycle import ACTIVE, FINAL, JobStatus, Release, Seen, advance
+from jobs.domain.lifecycle import ACTIVE, FINAL, JobStatus, Release
 from jobs.domain.moves import Move
 
 _row = training_jobs.c
@@ -46,7 +42,6 @@ ONE_WITH_DATASET = (
 )
 _dataset_of = made_of(Dataset)
 _MINE = Question(lambda dialect: _OF_MINE.where(among(_row.id, "job_ids", dialect)), job_of)
-SUBMITTING = "handing the job to the GPU cluster"
 _NEW = (
     *("id", "user_id", "dataset_id", "preset_id", "status", "current_stage", "total_epochs", "total_steps"),
     *("hyperparameters", "gpu_config", "estimated_total_cost", "created_at", "updated_at", "next_action_at"),
@@ -109,68 +104,6 @@ async def find(tx: Transaction, job_id: UUID) -> Job | None:
     return _one(await tx.execute(select(*COLUMNS).where(_row.id == job_id)))
 
 
-async def claim_queued(
-    tx: Transaction,
-    *,
-    limit: int,
-    now: datetime,
-    until: datetime,
-    url_life: timedelta,
-    clock: SteadyClock | None = None,
-) -> list[Job]:
-    """Take up the oldest due queued jobs: they are ours until `until`, and may have been sent from now on.
-
-    `clock` learns on Postgres what the time is there.
-    """
-    due = (
-        select(_row.id)
-        .where(_row.status == JobStatus.QUEUED, _row.next_action_at <= now)
-        .order_by(_row.created_at, _row.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    values = {
-        "status": advance(JobStatus.QUEUED, Seen.CLAIMED),
-        "current_stage": SUBMITTING,
-        "submitted_at": now,
-        "signed_until": now + url_life,
-        "updated_at": now,
-        "revision": _row.revision + 1,
-    }
-    return sorted(await _claim(tx, due, until, values, clock), key=lambda job: (job.created_at, job.id))
-
-
-async def claim_due(
-    tx: Transaction,
-    *,
-    limit: int,
-    now: datetime,
-    until: datetime,
-    url_life: timedelta,
-    clock: SteadyClock | None = None,
-) -> list[Job]:
-    """Take up to `limit` other jobs that are due, the longest waiting first; they are ours until `until`.
-
-    `clock` as for `claim_queued`.
-    """
-    due = (
-        select(_row.id)
-        .where(_row.status != JobStatus.QUEUED, _row.next_action_at <= now)
-        .order_by(_row.next_action_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    unsent = _row.external_job_id.is_(None) & _row.submitted_at.is_(None)
-    # A retry sends the same bytes, unless the URL in them will soon be dead and nobody can have taken them.
-    worn = _row.signed_until.is_(None) | (_row.signed_until <= now + url_life / 2)
-    values = {
-        "submitted_at": case((unsent, _at(now)), else_=_row.submitted_at),
-        "signed_until": case((unsent & worn, _at(now + url_life)), else_=_row.signed_until),
-        "revision": case((unsent, _row.revision + 1), else_=_row.revision),  # `submitted_at` can be seen
-    }
-    return await _claim(tx, due, until, values, clock)
-
-
 async def cancel(tx: Transaction, move: Move) -> None:
     """Store a cancel of a job that `lock_active` holds; whoever has claimed it has lost it."""
     values = {name: getattr(move.job, name) for name in _CANCELLED}
@@ -218,38 +151,6 @@ async def next_look(tx: Transaction) -> datetime | None:
         select(func.min(_row.next_action_at)).where(_row.status != JobStatus.QUEUED)
     )
     return due
-
-
-async def _claim(
-    tx: Transaction,
-    due: Select[tuple[UUID]],
-    until: datetime,
-    values: Mapping[str, Any],
-    clock: SteadyClock | None,
-) -> list[Job]:
-    # A WITH that locks is asked once. In an IN, some plans ask it for every row, and claim beyond the limit.
-    chosen = due.cte("due")
-    statement = (
-        update(training_jobs)
-        .where(_row.id.in_(select(chosen.c.id)))
-        .values({**values, "claim_token": uuid4(), "next_action_at": until})
-        .returning(*COLUMNS)
-    )
-    if tx.dialect.name != "postgresql":
-        return [job_of(row) for row in await tx.execute(statement)]
-    asked_at = passed()
-    claimed = statement.cte("claimed")
-    in_json = func.json_agg(func.json_build_array(*claimed.c))
-    rows, told = (await tx.execute(select(in_json, func.clock_timestamp()).select_from(claimed))).one()
-    if clock is not None:
-        clock.learn(told, asked_at)
-    return list(map(job_of, _read_rows(rows or "[]")))
-
-
-#: Rows as JSON, each an array of `FIELDS`: Postgres' driver takes twice as long over the values of a row.
-_read_rows = msgspec.json.Decoder(
-    GenericAlias(list, GenericAlias(tuple, tuple(map(get_type_hints(Job).__getitem__, FIELDS))))
-).decode
 
 
 def _held_by(claimed: Job) -> ColumnElement[bool]:

@@ -138,14 +138,14 @@ training_jobs = Table(
     CheckConstraint("status <> 'running' OR external_job_id IS NOT NULL", name="running_is_known_there"),
     CheckConstraint(f"({_FINAL} AND release <> 'needed') OR next_action_at IS NOT NULL", name="never_stuck"),
     Index("ix_training_jobs_page", "user_id", "created_at", "id"),  # job_list.page, newest first
-    Index(  # jobs.claim_queued: the oldest that are due
+    Index(  # claims.claim_queued: the oldest that are due
         "ix_training_jobs_queued",
         "created_at",
         "id",
         postgresql_where=text("status = 'queued'"),
         sqlite_where=text("status = 'queued'"),
     ),
-    Index(  # jobs.claim_due: everything else that is due
+    Index(  # claims.claim_due: everything else that is due
         "ix_training_jobs_due",
         "next_action_at",
         postgresql_where=text("next_action_at IS NOT NULL"),

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from jobs.commands import Commands
 from jobs.database import Database, jobs, saving, telling
+from jobs.database.claims import Claim, claim_due
 from jobs.domain import moves
 from jobs.domain.job import Job
 from jobs.domain.moves import Move
@@ -29,9 +30,7 @@ RUNNING = Report(status=ClusterStatus.RUNNING, progress=40.0, current_step=4, cu
 async def claim(database: Database, job: Job) -> Job:
     """Claim a job that is not queued, in the name of a worker."""
     async with database.begin() as tx:
-        due = await jobs.claim_due(
-            tx, limit=100, now=NOON + HOUR * 9, until=NOON + HOUR * 10, url_life=timedelta(days=1)
-        )
+        due = await claim_due(tx, Claim(100, NOON + HOUR * 9, NOON + HOUR * 10, timedelta(days=1)))
     return next(found for found in due if found.id == job.id)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import delete, text, update
 
 from jobs.database import Database, jobs, saving
 from jobs.database.changes import CHANNEL, Changes, PostgresChanges, changes_of
+from jobs.database.claims import Claim, claim_due
 from jobs.database.tables import training_jobs
 from jobs.domain import moves
 from jobs.domain.job import Job
@@ -50,9 +51,7 @@ def changed(changes: Changes, job: Job, since: int) -> bool:
 async def claim(database: Database, job: Job) -> Job:
     """Taken up by a worker."""
     async with database.begin() as tx:
-        [claimed] = await jobs.claim_due(
-            tx, limit=1, now=after(3600), until=after(3700), url_life=timedelta(hours=24)
-        )
+        [claimed] = await claim_due(tx, Claim(1, after(3600), after(3700), timedelta(hours=24)))
     assert claimed.id == job.id
     return claimed
 

@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from jobs.database import Database, Transaction, jobs
+from jobs.database import Database, Transaction, claims, jobs
+from jobs.database.claims import Claim
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import FINAL, JobStatus, Release
 from jobs.domain.metrics import CurrentMetrics
@@ -27,11 +28,11 @@ NOW, UNTIL = after(60), after(120)
 
 
 async def claim_queued(tx: Transaction, limit: int = 5, now: datetime = NOW) -> list[Job]:
-    return await jobs.claim_queued(tx, limit=limit, now=now, until=now + (UNTIL - NOW), url_life=DAY)
+    return await claims.claim_queued(tx, Claim(limit, now, now + (UNTIL - NOW), DAY))
 
 
 async def claim_due(tx: Transaction, limit: int = 5, now: datetime = NOW) -> list[Job]:
-    return await jobs.claim_due(tx, limit=limit, now=now, until=now + (UNTIL - NOW), url_life=DAY)
+    return await claims.claim_due(tx, Claim(limit, now, now + (UNTIL - NOW), DAY))
 
 
 def ids(found: list[Job]) -> list[UUID]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.database import Database, DatabaseUnavailable, KeptClock, SteadyClock, jobs
+from jobs.database import Database, DatabaseUnavailable, KeptClock, SteadyClock
 from jobs.database import clock as clocks
+from jobs.database.claims import Claim, claim_due
 from jobs.domain.lifecycle import JobStatus
 from tests.database.rows import put_one, sql
 
@@ -196,7 +197,7 @@ async def test_a_claim_tells_the_time(database: Database) -> None:
     source = Source([NINE])
     steady, now = SteadyClock(source), await database.now()
     async with database.begin() as tx:
-        assert await jobs.claim_due(tx, limit=1, now=now, until=now + HOURS, url_life=HOURS, clock=steady)
+        assert await claim_due(tx, Claim(1, now, now + HOURS, HOURS), steady)
     if database.dialect == "postgresql":
         assert now <= await steady() <= await database.now() + timedelta(seconds=1)
     assert source.asked == 0

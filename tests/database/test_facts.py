@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from jobs.database import Database, costs, jobs, notifications
+from jobs.database.claims import Claim, claim_queued
 from jobs.domain import moves
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import FINAL, JobStatus, Release
@@ -193,7 +194,7 @@ async def test_every_visible_change_raises_the_revision(database: Database) -> N
         seen.append((await look(database, job)).revision)
 
     async with database.begin() as tx:
-        [claimed] = await jobs.claim_queued(tx, limit=1, now=NOW, until=NOW, url_life=timedelta(days=1))
+        [claimed] = await claim_queued(tx, Claim(1, NOW, NOW, timedelta(days=1)))
     await note()
     await save(database, claimed, moves.fold(claimed, Accepted("run-9"), NOW, PACING))
     await note()

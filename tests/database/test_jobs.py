@@ -19,6 +19,7 @@ from jobs.database import (
     notifications,
     saving,
 )
+from jobs.database.claims import Claim, claim_due
 from jobs.domain import moves
 from jobs.domain.job import Job
 from jobs.domain.lifecycle import FINAL, JobStatus
@@ -98,9 +99,7 @@ async def test_a_worker_that_lost_its_claim_stores_nothing_at_all(database: Data
     job = await put_one(database, JobStatus.RUNNING)
     late = await claim(database, job)
     async with database.begin() as tx:
-        [current] = await jobs.claim_due(
-            tx, limit=1, now=NOON + HOUR * 10, until=NOON + HOUR * 11, url_life=timedelta(days=1)
-        )
+        [current] = await claim_due(tx, Claim(1, NOON + HOUR * 10, NOON + HOUR * 11, timedelta(days=1)))
     before, rows = await look(database, job), await counts(database)
     assert not await save(database, late, moves.fold(late, COMPLETED, NOW, PACING))
     assert await look(database, job) == before == current

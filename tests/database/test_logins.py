@@ -13,6 +13,7 @@ from jobs.buckets import DATASETS, LocalBuckets, upload_path
 from jobs.callback_url import CallbackUrls
 from jobs.commands import Commands
 from jobs.database import Database, SchemaMismatch, jobs, metrics, notifications, saving
+from jobs.database.claims import Claim, claim_due, claim_queued
 from jobs.database.migrate import check_schema, migrate
 from jobs.database.security import API, SERVICE
 from jobs.domain import moves
@@ -67,9 +68,9 @@ class Site:
     async def answer(self, job: Job, sighting: Sighting) -> Job:
         """A pass of the worker over this job, with that answer of the cluster's."""
         at = self.clock.instant
-        claim = jobs.claim_queued if job.status is JobStatus.QUEUED else jobs.claim_due
+        take = claim_queued if job.status is JobStatus.QUEUED else claim_due
         async with self.worker.begin() as tx:
-            claimed = await claim(tx, limit=9, now=at, until=at + PACING.claim, url_life=PACING.lost_after)
+            claimed = await take(tx, Claim(9, at, at + PACING.claim, PACING.lost_after))
         [mine] = [found for found in claimed if found.id == job.id]
         async with self.worker.begin() as tx:
             saved = await saving.save_if_claimed(tx, mine, moves.fold(mine, sighting, at, PACING), soon=at)

@@ -11,6 +11,7 @@ from sqlalchemy import Column, MetaData, Table, insert, select
 from sqlalchemy.exc import StatementError
 
 from jobs.database import Database, DatabaseUnavailable, RowRefused, costs, datasets, job_list, jobs, telling
+from jobs.database.claims import Claim, claim_queued
 from jobs.database.types import AsJson, Id, Money, UtcDateTime
 from jobs.domain.lifecycle import JobStatus
 from jobs.domain.metrics import CurrentMetrics
@@ -116,7 +117,7 @@ async def test_every_move_takes_instants_of_any_zone(database: Database) -> None
     at, until = after(10).astimezone(APIA), after(70).astimezone(APIA)
     job = await put_one(database)
     async with database.begin() as tx:
-        [claimed] = await jobs.claim_queued(tx, limit=1, now=at, until=until, url_life=timedelta(days=1))
+        [claimed] = await claim_queued(tx, Claim(1, at, until, timedelta(days=1)))
         [held] = (await telling.hold(tx, [(job.id, job.user_id)])).values()
         await telling.tell(tx, [replace(held, updated_at=at)])
     told = await look(database, job)
