@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import ARRAY, FromClause, String, Text, bindparam, cast, column, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
@@ -17,6 +18,7 @@ class RowList:
 
     def __init__(self, columns: Mapping[str, TypeEngine[Any]]) -> None:
         self._columns = dict(columns)
+        self._row: Any = msgspec.defstruct("Row", [(name, Any) for name in columns], gc=False)
 
     def table(self, dialect: str) -> FromClause:
         """As `as_table`, by the name `new`."""
@@ -24,13 +26,13 @@ class RowList:
 
     def parameter(self, dialect: str, rows: Iterable[Sequence[Any]]) -> dict[str, str]:
         """The rows, each with the values of all columns in their order, to be handed to the statement."""
-        written = [dict(zip(self._columns, row, strict=True)) for row in rows]
+        written = [self._row(*row) for row in rows]
         if dialect == "sqlite":
             for name, type_ in self._columns.items():
                 if write := _SQLITE_WRITERS.get(type(type_)):
                     for row in written:
-                        if (value := row[name]) is not None:
-                            row[name] = write(value)
+                        if (value := getattr(row, name)) is not None:
+                            setattr(row, name, write(value))
         return {"rows": encode_json(written)}
 
 
