@@ -53,9 +53,9 @@ class HttpClient:
         self, url: URL, headers: Mapping[str, str], seconds: float, *, lookup: Lookup | None = None
     ) -> None:
         """`headers` go with every call; `seconds` bound one, half of them may go into connecting."""
-        if url.host is None or url.port is None:
+        if url.raw_host is None or url.port is None:
             raise ValueError(f"{url} names no host")
-        self._host, self._port, self._seconds = url.raw_host or "", url.port, seconds
+        self._host, self._port, self._seconds = url.raw_host, url.port, seconds
         self._headers = _lines({"Host": url.host_port_subcomponent or "", **headers})
         self._tls = _tls() if url.scheme == "https" else None
         self._loop = asyncio.get_running_loop()

@@ -390,6 +390,13 @@ async def test_another_address_of_the_name_is_tried() -> None:
     assert far.requests[0].startswith(b"GET /x HTTP/1.1\r\nHost: cluster.invalid:%d\r\n" % far.port)
 
 
+async def test_a_name_may_have_letters_beyond_ascii() -> None:
+    client = HttpClient(URL("http://bücher.invalid", encoded=True), {}, 20)
+    with pytest.raises(Silence, match="its host name is unknown"):
+        await ask(client)
+    await client.close()
+
+
 async def test_a_header_cannot_bring_in_another() -> None:
     with pytest.raises(ValueError, match="one line"):
         HttpClient(URL("http://127.0.0.1"), {"Authorization": "Bearer a\r\nX: y"}, 1)
