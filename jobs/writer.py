@@ -72,8 +72,7 @@ class Writer:
             while self._answers:
                 await self._fill_chunk()
                 await self._free.acquire()
-                chunk, self._answers = self._answers[:CHUNK], self._answers[CHUNK:]
-                task = asyncio.create_task(self._save(chunk))
+                task = asyncio.create_task(self._save(self._next_chunk()))
                 self._saving.add(task)
                 task.add_done_callback(self._saving.discard)
         finally:
@@ -88,6 +87,15 @@ class Writer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_MOMENT):
                     await self._enough.wait()
+
+    def _next_chunk(self) -> Sequence[Taken]:
+        """The first answers, of each job one: where a claim ran out and the job was claimed again, one of two is lost."""
+        first, rest = self._answers[:CHUNK], self._answers[CHUNK:]
+        chunk = {taken.claimed.id: taken for taken in first}
+        if len(chunk) < len(first):
+            rest = [taken for taken in first if chunk[taken.claimed.id] is not taken] + rest
+        self._answers = rest
+        return list(chunk.values())
 
     async def _save(self, chunk: Sequence[Taken]) -> None:
         log = logger.bind(job=str(chunk[0].claimed.id), jobs=len(chunk))

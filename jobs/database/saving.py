@@ -39,6 +39,7 @@ _lasting = itemgetter(*(name for name in _SAVED if name not in _CHANGING))
 async def save_claimed(tx: Transaction, moved: Sequence[tuple[Job, Move]], *, soon: datetime) -> set[UUID]:
     """Store each move, whole, if its job is still held by the claim it was taken with, and let it go; whose were stored.
 
+    No job may be among them twice: whose claim held could not be told.
     A callback may have told more in the meantime: progress never falls, the figures that belong to more progress stay,
     and the next look is `soon` when there was one.
     """

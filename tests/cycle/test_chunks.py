@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from jobs import cycle, writer
 from tests.cycle.conftest import Build
-from tests.services.scripted_cluster import usual
+from tests.services.scripted_cluster import says, usual
 
 
 async def test_the_cluster_is_asked_while_the_database_writes_until_much_is_in_hand(
@@ -61,3 +61,22 @@ async def test_a_chunk_that_waits_for_a_row_holds_up_no_other(
                 await asyncio.sleep(0.02)
         await turn
         assert [(await house.look(job)).progress for job in made] == [10.0] * 8
+
+
+async def test_of_two_claims_of_one_job_the_lost_one_tells_nothing(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_MOMENT", 5)  # until the last answer has come: both are saved together
+    async with build(timeout=5) as house:
+        job = await house.job()
+        house.cluster.script(job.id, submit=[usual(delay=0.3), says(500)])
+        early = asyncio.create_task(house.cycle.run())
+        await house.cluster.called("submit")
+        house.clock.advance(61)  # the claim has run out, and the same worker takes the job again
+        await house.turn()
+        await early
+        assert (await house.look(job)).started_at is None
+        assert await house.told() == []
+        await house.turn(seconds=61)
+        assert (await house.look(job)).started_at is not None
+        assert [note.type for note in await house.told()] == ["job_started"]
