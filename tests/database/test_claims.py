@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from jobs.database import Database, Transaction, claims, jobs
 from jobs.database.claims import Claim
@@ -94,6 +95,19 @@ async def test_what_is_claimed_is_read_exactly(database: Database) -> None:
     for job in (awkward, whole, least):
         assert claimed[job.id] == await look(database, job)
         assert replace(claimed[job.id], **CLAIMED) == replace(job, **CLAIMED)
+
+
+async def test_a_row_that_cannot_be_read_harms_no_other_claim(database: Database) -> None:
+    if database.dialect == "sqlite":
+        return  # which has nothing of the kind
+    spoilt, well = [await put_one(database, JobStatus.RUNNING, next_action_at=NOON) for _ in range(2)]
+    await sql(database, "UPDATE training_jobs SET last_contact_at = 'infinity' WHERE id = :id", id=spoilt.id)
+    with capture_logs() as logs:
+        async with database.begin() as tx:
+            assert ids(await claim_due(tx)) == [well.id]
+    assert [line["job"] for line in logs] == [str(spoilt.id)]
+    async with database.begin() as tx:
+        assert await claim_due(tx) == []  # until its claim has run out
 
 
 async def test_only_what_is_queued_and_due_is_taken_up(database: Database) -> None:
