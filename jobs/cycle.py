@@ -29,8 +29,8 @@ from jobs.questions import Lane, Questions
 from jobs.settings import Settings
 from jobs.writer import CHUNK, Taken, Writer
 
-_UNANSWERED = 1_000  #: jobs claimed and not yet answered, at most, before more are claimed
-_IN_HAND = 3_000  #: and not yet saved: the cluster is asked while the database writes
+_UNANSWERED = 500  #: jobs claimed and not yet answered, at most, before more are claimed
+_IN_HAND = 1_500  #: and not yet saved: the cluster is asked while the database writes
 _LANES = {Step.SUBMIT: 8, Step.POLL: 64, Step.STOP: 16}  #: calls of one kind at the same time
 _TIDY_EVERY = timedelta(minutes=10)  #: between two looks for histories that may be dropped
 _STRAGGLER = timedelta(seconds=1)  #: how long a pass waits for answers; the rest come in later
@@ -46,7 +46,7 @@ class _Begun:
     ended: asyncio.Event = field(default_factory=asyncio.Event)  #: none is
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Question:
     """What waits for its turn to be asked."""
 

@@ -91,9 +91,9 @@ class Writer:
     def _next_chunk(self) -> Sequence[Taken]:
         """The first answers, of each job one: where a claim ran out and the job was claimed again, one of two is lost."""
         first, rest = self._answers[:CHUNK], self._answers[CHUNK:]
-        chunk = {taken.claimed.id: taken for taken in first}
+        chunk = {taken.claimed.id.int: taken for taken in first}
         if len(chunk) < len(first):
-            rest = [taken for taken in first if chunk[taken.claimed.id] is not taken] + rest
+            rest = [taken for taken in first if chunk[taken.claimed.id.int] is not taken] + rest
         self._answers = rest
         return list(chunk.values())
 
@@ -127,10 +127,10 @@ class Writer:
 
     async def _store_all(self, tx: Transaction, moved: Sequence[tuple[Taken, Move]], at: datetime) -> None:
         claimed = [(taken.claimed, move) for taken, move in moved]
-        saved = await saving.save_claimed(tx, claimed, soon=at + self._soon)
+        lost = await saving.save_claimed(tx, claimed, soon=at + self._soon)
         for taken, move in moved:
             job = taken.claimed
-            if job.id in saved:
+            if not lost or job.id not in lost:
                 if move.job.status is not job.status:
                     logger.info(
                         "job moved", job=str(job.id), status=move.job.status.value, was=job.status.value

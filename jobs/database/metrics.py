@@ -125,7 +125,9 @@ def _rounds(told: Iterable[tuple[UUID, Sequence[Point]]]) -> Iterator[dict[UUID,
     left: dict[UUID, Sequence[Point]] = {}
     for job_id, points in told:
         if points:
-            left[job_id] = [*left[job_id], *points] if job_id in left else points
+            before = left.setdefault(job_id, points)
+            if before is not points:
+                left[job_id] = [*before, *points]
     while left:
         this, left = left, {}
         for job_id, points in this.items():

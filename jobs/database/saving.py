@@ -37,7 +37,7 @@ _lasting = itemgetter(*(name for name in _SAVED if name not in _CHANGING))
 
 
 async def save_claimed(tx: Transaction, moved: Sequence[tuple[Job, Move]], *, soon: datetime) -> set[UUID]:
-    """Store each move, whole, if its job is still held by the claim it was taken with, and let it go; whose were stored.
+    """Store each move, whole, if its job is still held by the claim it was taken with, and let it go; whose were lost.
 
     No job may be among them twice: whose claim held could not be told.
     A callback may have told more in the meantime: progress never falls, the figures that belong to more progress stay,
@@ -48,12 +48,12 @@ async def save_claimed(tx: Transaction, moved: Sequence[tuple[Job, Move]], *, so
 
 async def save_if_claimed(tx: Transaction, claimed: Job, move: Move, *, soon: datetime) -> bool:
     """As `save_claimed`, for one job."""
-    return bool(await save_claimed(tx, [(claimed, move)], soon=soon))
+    return not await save_claimed(tx, [(claimed, move)], soon=soon)
 
 
 async def save_if_unchanged(tx: Transaction, seen: Job, move: Move) -> bool:
     """Store `move`, whole, if nothing about the job has changed since it was `seen`; whoever has claimed it has lost it."""
-    return bool(await _save(tx, [(seen, move)], guard="revision", soon=None))
+    return not await _save(tx, [(seen, move)], guard="revision", soon=None)
 
 
 async def store_belongings(tx: Transaction, moves: Sequence[Move]) -> None:
@@ -73,9 +73,10 @@ async def _save(
     values = itemgetter("id", *names)
     rows = (_row_of(seen, move.job, values(vars(move.job)), soon) for seen, move in moved)
     written = _rows(names).parameter(dialect, rows)
-    saved = set(await tx.scalars(_statement(dialect, guard, names), written))
-    await store_belongings(tx, [move for _, move in moved if move.job.id in saved])
-    return saved
+    saved = (await tx.scalars(_statement(dialect, guard, names), written)).all()
+    lost = {seen.id for seen, _ in moved}.difference(saved) if len(saved) < len(moved) else set()
+    await store_belongings(tx, [move for _, move in moved if not lost or move.job.id not in lost])
+    return lost
 
 
 def _goes_on(seen: Job, job: Job) -> bool:
