@@ -179,11 +179,9 @@ class Cycle:
                 logger.warning("the claim ran out before its turn came", job=str(taken.claimed.id))
         except Exception:
             logger.exception("a job could not be followed", job=str(taken.claimed.id))
-            self._count_answer()
-            taken.let_go()
+            self._given_up(taken)
         except asyncio.CancelledError:
-            self._count_answer()
-            taken.let_go()
+            self._given_up(taken)
             raise
         else:
             self._answered(taken)
@@ -191,6 +189,10 @@ class Cycle:
     def _answered(self, taken: Taken) -> None:
         self._count_answer()
         self._writer.put(taken, is_last=not self._unanswered)
+
+    def _given_up(self, taken: Taken) -> None:
+        self._count_answer()
+        taken.let_go()
 
     def _count_answer(self) -> None:
         self._unanswered -= 1

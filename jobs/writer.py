@@ -91,7 +91,7 @@ class Writer:
     def _next_chunk(self) -> Sequence[Taken]:
         """The first answers, of each job one: where a claim ran out and the job was claimed again, one of two is lost."""
         first, rest = self._answers[:CHUNK], self._answers[CHUNK:]
-        chunk = {taken.claimed.id.int: taken for taken in first}
+        chunk = {taken.claimed.id.int: taken for taken in first}  # a UUID's own hash is made by Python code
         if len(chunk) < len(first):
             rest = [taken for taken in first if chunk[taken.claimed.id.int] is not taken] + rest
         self._answers = rest

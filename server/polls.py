@@ -14,7 +14,7 @@ Poll = Callable[[], Reply | None]
 #: A GET's target and its headers, each of which it has once → what answers it; None where nothing can without waiting.
 Read = Callable[[bytes, Mapping[bytes, bytes]], Poll | None]
 
-MOST_BYTES = 32 * 1024 * 1024  #: about as many polls as there are answers remembered
+MOST_BYTES = 32 * 1024 * 1024  #: of all polls
 _LONGEST = 8 * 1024  # of a request
 _OVERHEAD = 1_024  # bytes of a poll beside what it is asked
 

