@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+import aiosqlite
 import asyncpg
 from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -25,6 +27,7 @@ Transaction = AsyncConnection
 Position = tuple[datetime, UUID]  #: where a page goes on: `created_at` and `id` of the last row seen
 
 _BUSY_SECONDS = 10
+_WAL_TRIES = 10  #: each but the last waits for another's to succeed, after which there is nothing left to change
 
 
 class DatabaseUnavailable(PipelineError):
@@ -226,10 +229,7 @@ def _sqlite(url: URL, **arguments: Any) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def _on_connect(connection: Any, _: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself: `_on_begin` does
-        cursor = connection.cursor()
-        for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        connection.run_async(_made_ready)
 
     @event.listens_for(engine.sync_engine, "begin")
     def _on_begin(connection: Any) -> None:
@@ -248,6 +248,20 @@ def _sqlite(url: URL, **arguments: Any) -> AsyncEngine:
         task.add_done_callback(undoing.discard)
 
     return engine
+
+
+async def _made_ready(driver: aiosqlite.Connection) -> None:
+    await driver.execute("PRAGMA foreign_keys = ON")
+    await driver.execute("PRAGMA synchronous = FULL")
+    for left in reversed(range(_WAL_TRIES)):
+        try:
+            await driver.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            # Of those who open a new file at once SQLite refuses all but one, and lets none of them wait.
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or not left:
+                raise
+            await driver.executescript("BEGIN IMMEDIATE; ROLLBACK")  # waits until the one is done
 
 
 async def _undone(driver: Any) -> None:

@@ -197,6 +197,19 @@ async def test_a_sqlite_writer_waits_for_another_process(sqlite_url: str) -> Non
     await database.close()
 
 
+async def test_who_opens_a_new_sqlite_file_waits_for_another_who_makes_it(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'new.db'}")
+    with contextlib.closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ours = asyncio.create_task(sql(database, "PRAGMA journal_mode"))
+        await asyncio.wait([ours], timeout=0.05)
+        assert not ours.done()
+        other.execute("CREATE TABLE theirs (id INTEGER)")
+        other.execute("COMMIT")
+        assert await ours == [("wal",)]
+    await database.close()
+
+
 async def test_a_sqlite_writer_gives_up_when_the_other_never_ends(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

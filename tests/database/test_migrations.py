@@ -59,8 +59,9 @@ async def test_three_that_migrate_at_once_make_one_schema(
     kind: str, postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
     url = postgres_server.fresh_database() if kind == "postgres" else f"sqlite:///{tmp_path / 'new.db'}"
-    said = await asyncio.gather(*(migrate(url) for _ in range(3)))
-    assert sum("was empty" in lines[0] for lines in said) == 1
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(migrate(url)) for _ in range(3)]
+    assert sum("was empty" in task.result()[0] for task in tasks) == 1
     database = Database.open(url)
     await check_schema(database)
     await database.close()
