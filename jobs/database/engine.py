@@ -27,7 +27,7 @@ Transaction = AsyncConnection
 Position = tuple[datetime, UUID]  #: where a page goes on: `created_at` and `id` of the last row seen
 
 _BUSY_SECONDS = 10
-_WAL_TRIES = 10  #: each but the last waits for another's to succeed, after which there is nothing left to change
+_WAL_TRIES = 10  #: after each but the last somebody else has ended, and if it went well nothing is left to change
 
 
 class DatabaseUnavailable(PipelineError):
