@@ -27,7 +27,7 @@ Transaction = AsyncConnection
 Position = tuple[datetime, UUID]  #: where a page goes on: `created_at` and `id` of the last row seen
 
 _BUSY_SECONDS = 10
-_WAL_TRIES = 10  #: after each but the last somebody else has ended, and if it went well nothing is left to change
+_WAL_TRIES = 10  #: before the next one another has ended, and if that went well nothing is left to change
 
 
 class DatabaseUnavailable(PipelineError):
@@ -256,12 +256,13 @@ async def _made_ready(driver: aiosqlite.Connection) -> None:
     for left in reversed(range(_WAL_TRIES)):
         try:
             await driver.execute("PRAGMA journal_mode = WAL")
-            return
         except sqlite3.OperationalError as exc:
             # Of those who open a new file at once SQLite refuses all but one, and lets none of them wait.
             if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or not left:
                 raise
             await driver.executescript("BEGIN IMMEDIATE; ROLLBACK")  # waits until the one is done
+        else:
+            return
 
 
 async def _undone(driver: Any) -> None:
