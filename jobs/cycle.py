@@ -18,7 +18,7 @@ from jobs.buckets.interface import DAY
 from jobs.callback_url import CallbackUrls
 from jobs.cluster import Cluster, open_cluster
 from jobs.database import Database, Now, SteadyClock, datasets, jobs, rollups
-from jobs.database.claims import Claim, claim_due, claim_queued
+from jobs.database.claims import Claim, Take, claim_due, claim_queued
 from jobs.database.migrate import check_schema
 from jobs.database.only_worker import only_worker
 from jobs.domain.dataset import Dataset
@@ -29,6 +29,7 @@ from jobs.questions import Lane, Questions
 from jobs.settings import Settings
 from jobs.writer import CHUNK, Taken, Writer
 
+_FIRST = 64  #: jobs claimed at once at the beginning of a pass; then twice as many each time, up to `CHUNK`
 _UNANSWERED = 500  #: jobs claimed and not yet answered, at most, before more are claimed
 _IN_HAND = 1_500  #: and not yet saved: the cluster is asked while the database writes
 _LANES = {Step.SUBMIT: 8, Step.POLL: 64, Step.STOP: 16}  #: calls of one kind at the same time
@@ -134,8 +135,10 @@ class Cycle:
     async def _begin_all(self) -> _Begun:
         """Claim everything that is due and begin to ask about it."""
         begun = _Begun()
-        await self._begin(begun, queued=True)
-        while await self._begin(begun, queued=False):
+        await self._begin(begun, claim_queued, self._submit_limit)
+        limit = _FIRST  # so that the cluster is asked about some while more are claimed
+        while await self._begin(begun, claim_due, limit):
+            limit = min(2 * limit, CHUNK)
             while self._unanswered > _UNANSWERED or self._in_hand > _IN_HAND:
                 await self._change()
         return begun
@@ -145,10 +148,9 @@ class Cycle:
         self._let_go.clear()
         await self._let_go.wait()
 
-    async def _begin(self, begun: _Begun, *, queued: bool) -> int:
+    async def _begin(self, begun: _Begun, take: Take, limit: int) -> int:
         """How many jobs were claimed."""
         now = await self._now()
-        take, limit = (claim_queued, self._submit_limit) if queued else (claim_due, CHUNK)
         trusted_until = asyncio.get_running_loop().time() + self._trust
         async with self._database.begin() as tx:
             claimed = await take(tx, Claim(limit, now, now + self._pacing.claim, DAY), self._steady)
@@ -188,7 +190,7 @@ class Cycle:
 
     def _answered(self, taken: Taken) -> None:
         self._count_answer()
-        self._writer.put(taken, is_last=not self._unanswered)
+        self._writer.put(taken, awaited=self._unanswered)
 
     def _given_up(self, taken: Taken) -> None:
         self._count_answer()

@@ -3,7 +3,7 @@
 No row is waited for: what another transaction holds is somebody else's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -39,6 +39,11 @@ class Claim:
     now: datetime
     until: datetime
     url_life: timedelta
+
+
+Take = Callable[
+    [Transaction, Claim, SteadyClock | None], Awaitable[list[Job]]
+]  #: `claim_queued` or `claim_due`
 
 
 async def claim_queued(tx: Transaction, claim: Claim, clock: SteadyClock | None = None) -> list[Job]:

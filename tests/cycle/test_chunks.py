@@ -2,25 +2,29 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from jobs import cycle, writer
+from jobs.database.claims import claim_due
+from jobs.domain.job import Job
 from tests.cycle.conftest import Build
+from tests.marks import on_postgres
 from tests.services.scripted_cluster import says, usual
 
 
+@on_postgres  # SQLite has one writer: whoever waits for it cannot claim either
 async def test_the_cluster_is_asked_while_the_database_writes_until_much_is_in_hand(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cycle, "CHUNK", 2)
+    monkeypatch.setattr(cycle, "_FIRST", 2)
     monkeypatch.setattr(writer, "CHUNK", 2)
     monkeypatch.setattr(cycle, "_UNANSWERED", 2)
     monkeypatch.setattr(cycle, "_IN_HAND", 6)
     async with build(submit_limit=12, timeout=5) as house:
-        if house.database.dialect == "sqlite":
-            return  # it has one writer: whoever waits for it cannot claim either
         dataset = await house.dataset()
         made = [await house.job(dataset=dataset) for _ in range(12)]
         await house.turn()
@@ -39,13 +43,12 @@ async def test_the_cluster_is_asked_while_the_database_writes_until_much_is_in_h
         assert all([len(await house.points(job)) == 1 for job in made])
 
 
+@on_postgres  # SQLite locks the whole file
 async def test_a_chunk_that_waits_for_a_row_holds_up_no_other(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "CHUNK", 2)
     async with build(timeout=5, submit_limit=9) as house:
-        if house.database.dialect == "sqlite":
-            return  # which locks the whole file
         made = [await house.job() for _ in range(8)]
         await house.turn()
         for job in made:
@@ -80,3 +83,44 @@ async def test_of_two_claims_of_one_job_the_lost_one_tells_nothing(
         await house.turn(seconds=61)
         assert (await house.look(job)).started_at is not None
         assert [note.type for note in await house.told()] == ["job_started"]
+
+
+async def test_a_pass_begins_with_few_so_that_some_are_asked_about_while_more_are_claimed(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in (("_FIRST", 2), ("CHUNK", 8), ("_UNANSWERED", 8)):
+        monkeypatch.setattr(cycle, name, size)
+    claimed = list[int]()
+
+    async def claim(*given: Any) -> list[Job]:
+        found = await claim_due(*given)
+        claimed.append(len(found))
+        return found
+
+    async with build(submit_limit=26) as house:
+        for _ in range(26):
+            await house.job()
+        await house.turn()
+        monkeypatch.setattr(cycle, "claim_due", claim)
+        await house.turn(seconds=31)
+    assert claimed == [2, 4, 8, 8, 4, 0]
+
+
+async def test_towards_its_end_a_pass_saves_as_many_as_are_still_awaited(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_MANY", 1)
+    monkeypatch.setattr(writer, "_MOMENT", 30)  # nobody waits so long: half are saved when half are awaited
+    async with build(submit_limit=10, timeout=20) as house:
+        made = [await house.job() for _ in range(10)]
+        await house.turn()
+        for job in made:
+            house.cluster.jobs[job.id].progress(10.0)
+        for job in made[5:]:
+            house.cluster.script(job.id, status=[usual(delay=10)])
+        house.clock.advance(31)
+        passing = asyncio.create_task(house.cycle.run())
+        async with asyncio.timeout(8):
+            while [(await house.look(job)).progress for job in made] != [10.0] * 5 + [0.0] * 5:
+                await asyncio.sleep(0.02)
+        await passing

@@ -20,6 +20,7 @@ from jobs.domain.pricing import GpuConfig
 from jobs.domain.training import Hyperparameters
 from tests.database.rows import look, new_job, put, put_one, sql
 from tests.domain.factories import CLAIM, NOON, after
+from tests.marks import on_postgres
 
 DAY = timedelta(days=1)
 CLAIMED: dict[str, Any] = dict.fromkeys(
@@ -97,9 +98,8 @@ async def test_what_is_claimed_is_read_exactly(database: Database) -> None:
         assert replace(claimed[job.id], **CLAIMED) == replace(job, **CLAIMED)
 
 
+@on_postgres  # SQLite has no infinite instants
 async def test_a_row_that_cannot_be_read_harms_no_other_claim(database: Database) -> None:
-    if database.dialect == "sqlite":
-        return  # which has nothing of the kind
     spoilt, well = [await put_one(database, JobStatus.RUNNING, next_action_at=NOON) for _ in range(2)]
     await sql(database, "UPDATE training_jobs SET last_contact_at = 'infinity' WHERE id = :id", id=spoilt.id)
     with capture_logs() as logs:
@@ -198,11 +198,9 @@ async def test_claimers_at_the_same_time_never_share_a_job(database: Database, *
     }
 
 
+@on_postgres  # SQLite has one writer at a time anyway
 async def test_a_claimer_does_not_wait_for_rows_that_another_holds(database: Database) -> None:
-    """On Postgres: on SQLite there is one writer at a time anyway."""
     await put(database, *(new_job(created_at=after(-number)) for number in range(6)))
-    if database.dialect == "sqlite":
-        return
     async with database.begin() as one:
         held = await claim_queued(one, limit=3)
         async with asyncio.timeout(5), database.begin() as other:
