@@ -82,15 +82,17 @@ async def upsert_many(tx: Transaction, told: Iterable[tuple[UUID, Sequence[Point
 
 async def newest(tx: Transaction, job_id: UUID, *, last: int, after_step: int | None = None) -> Curve:
     """The `last` newest points (beyond `after_step`), ascending, without their ranks. Whose job it is was asked before."""
-    return newest_of(await _NEWEST.columns(tx, job_id=job_id, **which(last=last, after_step=after_step)))
+    return curve_of(
+        await _NEWEST.columns(tx, job_id=job_id, **newest_parameters(last=last, after_step=after_step))
+    )
 
 
-def which(*, last: int, after_step: int | None) -> dict[str, int]:
+def newest_parameters(*, last: int, after_step: int | None) -> dict[str, int]:
     """The parameters of `NEWEST` beside the job."""
     return {"last": last, "after_step": -1 if after_step is None else after_step}
 
 
-def newest_of(columns: Sequence[Sequence[Any]]) -> Curve:
+def curve_of(columns: Sequence[Sequence[Any]]) -> Curve:
     """Of the columns of `NEWEST`."""
     return Curve([column[::-1] for column in columns])
 

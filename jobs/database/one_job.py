@@ -38,8 +38,8 @@ async def look(database: Database, job_id: UUID, user_id: str, newest: Newest | 
         return await _look_piece_by_piece(database, job_id, user_id, newest)
     if newest is None:
         return await _ALONE.one_alone(database, job_id=job_id, user_id=user_id)
-    which = metrics.which(**newest._asdict())
-    return await _WITH_NEWEST.one_alone(database, job_id=job_id, user_id=user_id, **which)
+    asked = metrics.newest_parameters(**newest._asdict())
+    return await _WITH_NEWEST.one_alone(database, job_id=job_id, user_id=user_id, **asked)
 
 
 async def _look_piece_by_piece(
@@ -63,7 +63,7 @@ def _with_newest(_: str) -> Select[Any]:
 def _one_job(row: Sequence[Any]) -> OneJob:
     found = jobs.with_dataset_of(row[:_WIDTH])
     points = row[_WIDTH + 1 :]
-    return OneJob(*found, row[_WIDTH] or [], metrics.newest_of(_unpack(points)) if points else None)
+    return OneJob(*found, row[_WIDTH] or [], metrics.curve_of(_unpack(points)) if points else None)
 
 
 _WIDTH = len(jobs.ONE_WITH_DATASET.selected_columns)
