@@ -154,7 +154,7 @@ async def furnished(
     clock: Clock | None = None,
     dedupes: bool = True,
     submit_limit: int = 5,
-    timeout: float = 2.0,
+    timeout: float = 10.0,
     full_histories: timedelta | None = None,
     **pacing: Any,
 ) -> AsyncIterator[House]:
@@ -216,4 +216,11 @@ def build(database: Database, tmp_path: Path) -> Build:
 async def house(build: Build) -> AsyncIterator[House]:
     """A house with the default durations."""
     async with build() as made:
+        yield made
+
+
+@pytest.fixture
+async def impatient(build: Build) -> AsyncIterator[House]:
+    """The same, for which a call that hangs is over soon."""
+    async with build(timeout=1) as made:
         yield made

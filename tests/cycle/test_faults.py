@@ -44,20 +44,20 @@ from tests.services.scripted_cluster import (
     ],
 )
 async def test_an_unclear_submit_is_asked_again_with_the_same_key_and_bytes(
-    house: House, answer: Answer
+    impatient: House, answer: Answer
 ) -> None:
-    job = await house.job()
-    house.cluster.script(job.id, submit=[answer])
-    await house.turn()
-    unclear = await house.look(job)
+    job = await impatient.job()
+    impatient.cluster.script(job.id, submit=[answer])
+    await impatient.turn()
+    unclear = await impatient.look(job)
     assert unclear.status is JobStatus.INITIALIZING
     assert (unclear.current_stage or "").startswith("Asking the GPU cluster again whether it took the job")
-    await house.turn(seconds=60)
-    assert (await house.look(job)).status is JobStatus.RUNNING
-    calls = house.cluster.calls("submit")
+    await impatient.turn(seconds=60)
+    assert (await impatient.look(job)).status is JobStatus.RUNNING
+    calls = impatient.cluster.calls("submit")
     assert len(calls) == 2
     assert len({(call.key, call.body) for call in calls}) == 1
-    assert house.cluster.jobs[job.id].max_live == 1
+    assert impatient.cluster.jobs[job.id].max_live == 1
 
 
 async def test_a_job_of_a_worker_that_died_before_its_submit_is_taken_up_again(build: Build) -> None:
@@ -220,18 +220,18 @@ async def test_a_loss_that_is_no_number_leaves_the_job_readable(house: House, an
     ],
 )
 async def test_an_answer_without_information_changes_nothing_for_any_job(
-    house: House, answer: Answer
+    impatient: House, answer: Answer
 ) -> None:
-    job, other = await house.running(), await house.running()
-    house.cluster.script(job.id, status=[answer])
-    house.cluster.jobs[other.id].complete()
-    await house.turn(seconds=30)
-    assert (await house.look(job)).status is JobStatus.RUNNING
-    assert (await house.look(job)).progress == 0.0
-    assert (await house.look(other)).status is JobStatus.COMPLETED
-    house.cluster.jobs[job.id].complete()
-    await house.turn(seconds=30)
-    assert (await house.look(job)).status is JobStatus.COMPLETED
+    job, other = await impatient.running(), await impatient.running()
+    impatient.cluster.script(job.id, status=[answer])
+    impatient.cluster.jobs[other.id].complete()
+    await impatient.turn(seconds=30)
+    assert (await impatient.look(job)).status is JobStatus.RUNNING
+    assert (await impatient.look(job)).progress == 0.0
+    assert (await impatient.look(other)).status is JobStatus.COMPLETED
+    impatient.cluster.jobs[job.id].complete()
+    await impatient.turn(seconds=30)
+    assert (await impatient.look(job)).status is JobStatus.COMPLETED
 
 
 async def test_a_message_with_everything_bad_in_it_is_stored_clean_and_harms_no_other(house: House) -> None:

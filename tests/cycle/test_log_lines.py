@@ -29,20 +29,22 @@ def lines() -> Iterator[Lines]:
     structlog.reset_defaults()
 
 
-async def test_every_line_about_a_job_names_it_and_none_holds_a_secret(house: House, lines: Lines) -> None:
-    job = await house.job()
-    house.cluster.script(
+async def test_every_line_about_a_job_names_it_and_none_holds_a_secret(
+    impatient: House, lines: Lines
+) -> None:
+    job = await impatient.job()
+    impatient.cluster.script(
         job.id, submit=[says(401), resets()], status=[hangs(), says(500)], cancel=[says(503)]
     )
     for _ in range(8):
-        await house.turn(seconds=60)
-    await house.commands.cancel_job(USER, job.id)
+        await impatient.turn(seconds=60)
+    await impatient.commands.cancel_job(USER, job.id)
     for _ in range(4):
-        await house.turn(seconds=60)
-    another = await house.running()
+        await impatient.turn(seconds=60)
+    another = await impatient.running()
     reported = {"path": "adapter.tar", "size_bytes": 7, "sha256": "0" * 64}
-    house.cluster.jobs[another.id].complete(artifact=reported)  # which nobody has put there
-    await house.turn(seconds=60)
+    impatient.cluster.jobs[another.id].complete(artifact=reported)  # which nobody has put there
+    await impatient.turn(seconds=60)
 
     logged = [line for line in lines() if line["logger"].startswith("jobs.")]
     events = [line["event"] for line in logged]
@@ -50,7 +52,7 @@ async def test_every_line_about_a_job_names_it_and_none_holds_a_secret(house: Ho
     assert "the reported adapter is not in the storage" in events
     assert {line["job"] for line in logged} == {str(job.id), str(another.id)}
     said = json.dumps(lines())
-    sent = json.loads(house.cluster.calls("submit", job_id=job.id)[-1].body)
+    sent = json.loads(impatient.cluster.calls("submit", job_id=job.id)[-1].body)
     tokens = [sent[name].rpartition("=")[2] for name in ("dataset_url", "artifact_url", "callback_url")]
     for secret in (KEY, SECRET.decode(), *tokens):
         assert secret not in said

@@ -43,18 +43,18 @@ async def test_each_submission_is_counted_and_whether_it_is_the_jobs_first(
     assert count("lost_claims_total") == 0
 
 
-async def test_calls_are_timed_by_verb_and_by_how_they_ended(house: House, count: Count) -> None:
-    job = await house.running()
-    house.cluster.script(job.id, status=[hangs()])
-    await house.turn(seconds=60)
+async def test_calls_are_timed_by_verb_and_by_how_they_ended(impatient: House, count: Count) -> None:
+    job = await impatient.running()
+    impatient.cluster.script(job.id, status=[hangs()])
+    await impatient.turn(seconds=60)
     assert count("cluster_call_seconds_count", verb="status", outcome="unanswered") == 1
     assert count("cluster_call_seconds_sum", verb="status", outcome="unanswered") >= 0.3
-    await house.cluster.go_down()
-    await house.turn(seconds=60)
+    await impatient.cluster.go_down()
+    await impatient.turn(seconds=60)
     assert count("cluster_call_seconds_count", verb="status", outcome="unreached") == 1
-    await house.cluster.come_back()
-    await house.commands.cancel_job(USER, job.id)
-    await house.turn(seconds=60)
+    await impatient.cluster.come_back()
+    await impatient.commands.cancel_job(USER, job.id)
+    await impatient.turn(seconds=60)
     assert count("cluster_call_seconds_count", verb="cancel", outcome="2xx") == 1
 
 
