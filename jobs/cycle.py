@@ -190,7 +190,7 @@ class Cycle:
 
     def _answered(self, taken: Taken) -> None:
         self._count_answer()
-        self._writer.put(taken, awaited=self._unanswered)
+        self._writer.put(taken, is_last=not self._unanswered)
 
     def _given_up(self, taken: Taken) -> None:
         self._count_answer()

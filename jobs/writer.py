@@ -43,15 +43,15 @@ class Writer:
         self._database, self._now, self._pacing = database, now, pacing
         self._soon = min(_SOON, pacing.cycle)
         self._answers: list[Taken] = []
-        self._awaited, self._enough = 0, asyncio.Event()
+        self._is_last, self._enough = False, asyncio.Event()
         self._sharing_out: asyncio.Task[None] | None = None
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._saving = set[asyncio.Task[None]]()
 
-    def put(self, taken: Taken, *, awaited: int) -> None:
-        """Have it saved; `awaited` answers are still to come: with none, there is nothing to wait for."""
+    def put(self, taken: Taken, *, is_last: bool) -> None:
+        """Have it saved; at once if nobody else is being asked about (`is_last`), for then there is nothing to wait for."""
         self._answers.append(taken)
-        self._awaited = awaited
+        self._is_last = is_last
         if self._sharing_out is None:
             self._sharing_out = asyncio.create_task(self._share_out())
         elif self._is_enough():
@@ -65,8 +65,7 @@ class Writer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _is_enough(self) -> bool:
-        """A chunk, or towards the end as many as are still to come: the last of them is small, and soon saved."""
-        return not self._awaited or len(self._answers) >= min(CHUNK, max(_MANY, self._awaited))
+        return self._is_last or len(self._answers) >= CHUNK
 
     async def _share_out(self) -> None:
         try:

@@ -104,23 +104,3 @@ async def test_a_pass_begins_with_few_so_that_some_are_asked_about_while_more_ar
         monkeypatch.setattr(cycle, "claim_due", claim)
         await house.turn(seconds=31)
     assert claimed == [2, 4, 8, 8, 4, 0]
-
-
-async def test_towards_its_end_a_pass_saves_as_many_as_are_still_awaited(
-    build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "_MANY", 1)
-    monkeypatch.setattr(writer, "_MOMENT", 30)  # nobody waits so long: half are saved when half are awaited
-    async with build(submit_limit=10, timeout=20) as house:
-        made = [await house.job() for _ in range(10)]
-        await house.turn()
-        for job in made:
-            house.cluster.jobs[job.id].progress(10.0)
-        for job in made[5:]:
-            house.cluster.script(job.id, status=[usual(delay=10)])
-        house.clock.advance(31)
-        passing = asyncio.create_task(house.cycle.run())
-        async with asyncio.timeout(8):
-            while [(await house.look(job)).progress for job in made].count(10.0) < 5:  # noqa: ASYNC110 - as above
-                await asyncio.sleep(0.02)
-        await passing
