@@ -52,8 +52,8 @@ class Edge:
     ) -> None:
         """`read` is of questions to `/graphql`, by their query string.
 
-        `shortcuts`: routes of `app` that need not be looked for, with one parameter at their end at most: those that are
-        asked most, of which an answer is often known before its route could be found.
+        `shortcuts`: routes of `app` that need not be looked for, with one parameter at their end at most: to find a route
+        is much of the work where an answer is known.
         """
         self._app, self._meters, self._read = app, meters, read
         self._shortcuts = {route.path.partition("{")[0]: route for route in shortcuts}

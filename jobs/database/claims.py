@@ -41,9 +41,8 @@ class Claim:
     url_life: timedelta
 
 
-Take = Callable[
-    [Transaction, Claim, SteadyClock | None], Awaitable[list[Job]]
-]  #: `claim_queued` or `claim_due`
+#: `claim_queued` or `claim_due`
+Take = Callable[[Transaction, Claim, SteadyClock | None], Awaitable[list[Job]]]
 
 
 async def claim_queued(tx: Transaction, claim: Claim, clock: SteadyClock | None = None) -> list[Job]:

@@ -258,7 +258,7 @@ async def _made_ready(driver: aiosqlite.Connection) -> None:
             await driver.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as exc:
             # Of those who open a new file at once SQLite refuses all but one, and lets none of them wait.
-            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or not left:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not left:
                 raise
             await driver.executescript("BEGIN IMMEDIATE; ROLLBACK")  # waits until the one is done
         else:
