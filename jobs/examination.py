@@ -1,4 +1,4 @@
-"""Examining a dataset where it lies: the file comes in pieces, and no piece holds the loop for long."""
+"""Examining a dataset where it lies: the file comes in pieces, and no piece holds the loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,8 +13,8 @@ async def examine(
 ) -> DatasetReport:
     """What the object holds, read once from beginning to end, in constant memory.
 
-    `on_read` is told after each piece how many bytes were read by then. A piece of 64 KiB takes a thread about a
-    millisecond, so other requests are answered in between.
+    `on_read` is told after each piece how many bytes were read by then. A piece has 64 KiB, from S3 also more, if more has
+    come by then. A thread reads it, so other requests are answered meanwhile.
     Raises `DatasetFlaw` (also above `max_bytes`), `ObjectMissing`, `StorageUnavailable`.
     """
     examiner, seen = DatasetExaminer(), 0
