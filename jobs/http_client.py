@@ -1,8 +1,8 @@
 """HTTP/1.1 to one origin that is not trusted: thousands of short calls a second, over connections that stay open.
 
 Less than a general client: one deadline covers a whole call, redirects are not followed, nothing is unpacked, no cookie
-is kept, no proxy asked, and of an answer no more is read than its cap. A poll by aiohttp, which can do all that and much
-else, took 2.4 times the processor time.
+is kept, no proxy asked, and of an answer no more is read than its cap. By aiohttp, which can do all that and much else, a
+poll cost the worker 287 us of processor time, by this 150 (`scripts/bench --rows cycle`).
 """
 
 import asyncio
