@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,22 +11,19 @@ from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-import aiosqlite
 import asyncpg
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from jobs.database import sqlite
 from jobs.database.clock import KeptClock, Now, SteadyClock
 from jobs.database.postgres import Connections, PostgresTransaction
 from jobs.domain.errors import PipelineError
 
 Transaction = AsyncConnection
 Position = tuple[datetime, UUID]  #: where a page goes on: `created_at` and `id` of the last row seen
-
-_BUSY_SECONDS = 10
-_WAL_TRIES = 10  #: before the next one another has ended, and if that went well nothing is left to change
 
 
 class DatabaseUnavailable(PipelineError):
@@ -62,7 +58,9 @@ class Database:
             "hide_parameters": True,  # no user's data in an error's text
         }
         if url.startswith("sqlite"):
-            engine = _sqlite(async_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, **common)
+            engine = sqlite.open_engine(
+                async_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, **common
+            )
             return cls(engine, None, pool_size)
         connections = Connections(async_url(url), pool_size, **common)
         return cls(connections.engine, connections, pool_size)
@@ -132,7 +130,7 @@ class Database:
     ) -> AbstractAsyncContextManager[Transaction]:
         if self.connections:
             return PostgresTransaction(self.connections, claims, write=write)
-        return _sqlite_transaction(self.engine.execution_options(immediate=write))
+        return sqlite.transaction(self.engine.execution_options(immediate=write))
 
 
 class _Turn(AbstractAsyncContextManager[Transaction]):
@@ -180,12 +178,6 @@ class _Turn(AbstractAsyncContextManager[Transaction]):
             self._lock.release()
 
 
-@contextlib.asynccontextmanager
-async def _sqlite_transaction(engine: AsyncEngine) -> AsyncIterator[Transaction]:
-    async with engine.connect() as connection, connection.begin():
-        yield connection
-
-
 def _claims(user_id: str | None, job_ids: Collection[UUID] = ()) -> dict[str, str]:
     """What `security.py` goes by."""
     if user_id is not None:
@@ -221,53 +213,6 @@ def told_apart(exc: BaseException) -> DatabaseUnavailable | RowRefused | None:
 
 _NEWEST_CHANGE = text("SELECT max(updated_at) FROM training_jobs")
 _ANY_UNFINISHED = text("SELECT 1 FROM training_jobs WHERE next_action_at IS NOT NULL LIMIT 1")
-
-
-def _sqlite(url: URL, **arguments: Any) -> AsyncEngine:
-    engine = create_async_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **arguments)
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _on_connect(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself: `_on_begin` does
-        connection.run_async(_made_ready)
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _on_begin(connection: Any) -> None:
-        # A transaction that reads first and writes later fails at once when another wrote in between.
-        immediate = connection.get_execution_options().get("immediate", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-    undoing: set[asyncio.Task[None]] = set()
-
-    @event.listens_for(engine.sync_engine, "invalidate")
-    def _on_invalidate(connection: Any, *_: object) -> None:
-        # It is closed next, but a statement that was cut short keeps it open, and with it SQLite's one write lock, until
-        # Python collects its garbage: whoever writes next would wait in vain.
-        task = asyncio.get_running_loop().create_task(_undone(connection.driver_connection))
-        undoing.add(task)
-        task.add_done_callback(undoing.discard)
-
-    return engine
-
-
-async def _made_ready(driver: aiosqlite.Connection) -> None:
-    await driver.execute("PRAGMA foreign_keys = ON")
-    await driver.execute("PRAGMA synchronous = FULL")
-    for left in reversed(range(_WAL_TRIES)):
-        try:
-            await driver.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as exc:
-            # Of those who open a new file at once SQLite refuses all but one, and lets none of them wait.
-            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not left:
-                raise
-            await driver.executescript("BEGIN IMMEDIATE; ROLLBACK")  # waits until the one is done
-        else:
-            return
-
-
-async def _undone(driver: Any) -> None:
-    with contextlib.suppress(Exception):  # there is nothing to undo any more
-        await driver.rollback()
 
 
 def async_url(url: str) -> URL:

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from jobs.database import Database, DatabaseUnavailable, RowRefused, engine, jobs, postgres
+from jobs.database import Database, DatabaseUnavailable, RowRefused, jobs, postgres, sqlite
 from jobs.database.migrate import migrate
 from jobs.domain.lifecycle import JobStatus
 from tests.database.rows import counts, look, new_job, put, put_one, rows_of, sql
@@ -213,7 +213,7 @@ async def test_who_opens_a_new_sqlite_file_waits_for_another_who_makes_it(tmp_pa
 async def test_a_sqlite_writer_gives_up_when_the_other_never_ends(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.05)
     database = Database.open(sqlite_url)
     job = await put_one(database)
     with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as other:
